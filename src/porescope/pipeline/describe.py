@@ -1,0 +1,40 @@
+"""A stack or a step in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+from porescope.pipeline.step import Step
+from porescope.stack import SLICES, Stack
+
+
+def describe(path: Path, stack: Stack) -> str:
+    """Return what a person wants to know of a stack, a line each."""
+    z, y, x = stack.shape
+    lines = {
+        "slices": f"{z} of {y} x {x} pixels (y, x), {stack.data.dtype}",
+        "voxel size": " x ".join(f"{value:g}" for value in stack.spacing_nm) + " nm (z, y, x)",
+        "slices at": _positions(stack),
+        "beam energy": "not told" if stack.beam_kv is None else f"{stack.beam_kv:g} kV",
+        "detector": stack.detector or "not told",
+        **{key: str(value) for key, value in stack.metadata.items() if not isinstance(value, dict)},
+    }
+    width = max(len(key) for key in lines)
+    return "\n".join([str(path), *(f"  {key:<{width}}  {value}" for key, value in lines.items())])
+
+
+def _positions(stack: Stack) -> str:
+    first, last = stack.slice_z_nm[0], stack.slice_z_nm[-1]
+    even = "evenly" if stack.evenly_sliced else "unevenly"
+    return f"{first:g} nm" if stack.shape[SLICES] == 1 else f"{first:g} to {last:g} nm, {even}"
+
+
+def describe_step(step: Step) -> str:
+    """Return a step's summary and its parameters with defaults."""
+    lines = [f"{step.name}: {step.summary}"]
+    for name, field in step.parameters.model_fields.items():
+        default = "" if field.default is PydanticUndefined else f" (default: {field.default})"
+        lines.append(f"  {name}: {field.description}{default}")
+    return "\n".join(lines)

@@ -1,0 +1,171 @@
+"""The report: one HTML file with the pictures and tables a person wants to see."""
+
+from __future__ import annotations
+
+import base64
+import io
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from porescope.pipeline.recipe import Recipe
+from porescope.pipeline.workspace import Workspace, image_name
+from porescope.stack import COLUMNS, ROWS, SLICES, Stack
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+EXPLAINED = {
+    "solid_fraction": "solid fraction",
+    "true_solid_fraction": "solid fraction of the truth",
+    "MP": "misplaced voxels, %",
+    "MGP": "solid voxels missed, %",
+    "MDS": "mean Dice score",
+    "mIOU": "mean intersection over union",
+    "mRecall": "mean recall",
+    "mAccuracy": "mean accuracy",
+}
+OUTLINE = "#ffb000"
+
+
+def write_report(path: Path, recipe: Recipe, workspace: Workspace) -> None:
+    """Write the report on a finished workspace as one self-contained file."""
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string(
+        files("porescope.pipeline").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    )
+    html = template.render(
+        title=recipe.name,
+        inputs=[str(path) for path in workspace.inputs],
+        volumes=[_volume_row(name, stack) for name, stack in workspace.stacks()],
+        scores={
+            EXPLAINED[key]: f"{value:.4g}"
+            for key, value in workspace.scores.items()
+            if key in EXPLAINED and value is not None
+        },
+        figures=[
+            (title, base64.b64encode(_png(figure)).decode()) for title, figure in _figures(workspace)
+        ],
+        tables={name: _formatted(rows) for name, rows in workspace.tables.items()},
+        recipe=recipe.to_yaml(),
+    )
+    path.write_text(html + "\n", encoding="utf-8")
+
+
+def _volume_row(name: str, stack: Stack) -> dict[str, str]:
+    return {
+        "volume": name.removesuffix(".ome.zarr"),
+        "voxels (z, y, x)": " x ".join(map(str, stack.shape)),
+        "voxel size, nm": " x ".join(f"{value:g}" for value in stack.spacing_nm),
+        "beam, kV": "" if stack.beam_kv is None else f"{stack.beam_kv:g}",
+    }
+
+
+def _formatted(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    def text(value: Any) -> str:
+        if value is None:
+            return ""
+        return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+    return [{key: text(value) for key, value in row.items()} for row in rows]
+
+
+def _figures(workspace: Workspace) -> list[tuple[str, Figure]]:
+    figures = []
+    if workspace.images:
+        figures.append(("The middle slice, with the border of the solid", _middle(workspace)))
+    if workspace.labels is not None:
+        figures.append(("Cuts through the labels (solid white)", _cuts(workspace.labels)))
+    if "alignment" in workspace.tables:
+        figures.append(("Drift that was removed", _drift(workspace)))
+    if "slices" in workspace.tables:
+        figures.append(("Slice thickness", _thickness(workspace.tables["slices"])))
+    return figures
+
+
+def _middle(workspace: Workspace) -> Figure:
+    images = workspace.images
+    figure, axes = _new_figure(len(images), height=3.6)
+    for index, (image, ax) in enumerate(zip(images, axes, strict=True)):
+        middle = image.shape[SLICES] // 2
+        extent = _extent(image, ROWS, COLUMNS)
+        plane = np.asarray(image.data[middle])
+        low, high = np.percentile(plane, (0.5, 99.5))
+        ax.imshow(plane, cmap="gray", vmin=low, vmax=high, extent=extent)
+        labels = workspace.labels
+        if labels is not None and labels.shape[1:] == image.shape[1:]:
+            nearest = int(np.abs(labels.slice_z_nm - image.slice_z_nm[middle]).argmin())
+            solid = np.asarray(labels.data[nearest]) > 0
+            if solid.any() and not solid.all():
+                ax.contour(
+                    solid, levels=[0.5], colors=OUTLINE, linewidths=0.8, extent=extent,
+                    origin="upper",
+                )  # fmt: skip
+        ax.set_title(f"{image_name(image, index)}, slice {middle}")
+        _label(ax, "x", "y")
+    return figure
+
+
+def _cuts(labels: Stack) -> Figure:
+    figure, axes = _new_figure(3, height=3.6)
+    z, y, x = (size // 2 for size in labels.shape)
+    cuts = [
+        (labels.data[z], (ROWS, COLUMNS), "y", "x"),
+        (labels.data[:, y], (SLICES, COLUMNS), "z", "x"),
+        (labels.data[:, :, x], (SLICES, ROWS), "z", "y"),
+    ]
+    for ax, (plane, (down, across), down_name, across_name) in zip(axes, cuts, strict=True):
+        solid = np.asarray(plane) > 0
+        ax.imshow(solid, cmap="gray", vmin=0, vmax=1, extent=_extent(labels, down, across))
+        ax.set_title(f"{across_name}{down_name}")
+        _label(ax, across_name, down_name)
+    return figure
+
+
+def _drift(workspace: Workspace) -> Figure:
+    figure, axes = _new_figure(2, height=2.8)
+    for index, alignment in enumerate(workspace.alignments):
+        for ax, offsets in zip(axes, alignment.offsets_px.T, strict=True):
+            ax.plot(offsets, label=image_name(alignment, index), lw=1)
+    for ax, name in zip(axes, "yx", strict=True):
+        ax.set(xlabel="slice", ylabel=f"{name} offset, px")
+        ax.legend()
+    return figure
+
+
+def _thickness(rows: list[dict[str, Any]]) -> Figure:
+    figure, (ax,) = _new_figure(1, height=2.4)
+    known = [row for row in rows if row["thickness nm"] is not None]
+    ax.bar([row["slice"] for row in known], [row["thickness nm"] for row in known], color="0.5")
+    ax.set(xlabel="slice", ylabel="thickness, nm")
+    return figure
+
+
+def _new_figure(columns: int, height: float) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, height), layout="constrained")
+    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+
+
+def _extent(stack: Stack, down: int, across: int) -> tuple[float, float, float, float]:
+    def length(axis: int) -> float:
+        return stack.shape[axis] * stack.spacing_nm[axis]
+
+    return 0.0, length(across), length(down), 0.0
+
+
+def _label(ax: Axes, across: str, down: str) -> None:
+    ax.set(xlabel=f"{across}, nm", ylabel=f"{down}, nm")
+
+
+def _png(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    # Without the software tag, the same picture has the same bytes.
+    figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
+    return stream.getvalue()

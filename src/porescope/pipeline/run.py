@@ -1,0 +1,267 @@
+"""Running a recipe: step by step into a hidden folder beside the result, renamed when whole.
+
+A finished step leaves its workspace in the hidden folder under a key of everything it depends on,
+so a run that was killed goes on at the step it had reached.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from porescope.errors import Cancelled, PorescopeError
+from porescope.files import remove
+from porescope.pipeline.provenance import (
+    FILE,
+    fingerprint,
+    hash_inputs,
+    hash_outputs,
+    on_disk,
+    versions,
+)
+from porescope.pipeline.recipe import Recipe
+from porescope.pipeline.report import write_report
+from porescope.pipeline.step import Parameters, Step
+from porescope.pipeline.workspace import (
+    INDEX,
+    Workspace,
+    image_name,
+    load_workspace,
+    save_workspace,
+    write_index,
+    write_json,
+)
+from porescope.tracking import Cancel, Progress, never_cancel
+
+# (what is being done, done, total)
+Report = Callable[[str, int, int], None]
+
+
+def tell_nobody(what: str, done: int, total: int) -> None:
+    """Report to nobody."""
+
+
+def run_recipe(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    report: Report = tell_nobody,
+    cancel: Cancel = never_cancel,
+) -> Path:
+    """Run a recipe and leave its result in a folder.
+
+    The folder holds ``labels.ome.zarr``, ``images/``, ``alignment-….json``, ``scores.json``,
+    ``report.html``, ``recipe.yaml``, ``provenance.json`` and ``workspace.json``. The same recipe on
+    the same inputs gives the same bytes.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        With its inputs.
+    out : path
+        Folder that does not exist yet, or is empty.
+    overwrite : bool
+        Replace ``out`` if it is an earlier result.
+    report : callable(what, done, total)
+        Hears of progress.
+    cancel : callable() -> bool
+        Stops the run when true; nothing is left then.
+
+    Raises
+    ------
+    PorescopeError
+        If something is wrong with the recipe, the inputs or the folder.
+    """
+    out = Path(os.path.abspath(out))
+    inputs = tuple(Path(os.path.abspath(path)) for path in recipe.inputs)
+    recipe = replace(recipe, inputs=inputs)
+    _check_places(inputs, out, overwrite)
+    hashes = hash_inputs(inputs, _about(report, "Reading inputs"), cancel)
+    work = work_folder(out)
+    try:
+        with _own(work):
+            workspace, written = _run_steps(recipe, hashes, work, report, cancel)
+            report("Writing the result", 0, 1)
+            _gather(recipe, workspace, written, hashes, work / "result")
+            _swap(work / "result", out)
+            report("Writing the result", 1, 1)
+    except OSError as error:
+        raise PorescopeError(f"Cannot write {out}: {error.strerror or error}.") from error
+    return out
+
+
+def work_folder(out: Path) -> Path:
+    """Return the hidden folder beside a result in which it is made."""
+    return out.with_name(f".{out.name}.partial")
+
+
+def run_step(
+    step: Step,
+    parameters: Parameters,
+    workspace: Workspace,
+    folder: Path,
+    *,
+    report: Report = tell_nobody,
+    cancel: Cancel = never_cancel,
+) -> Path:
+    """Run one step and leave the workspace after it in a new folder.
+
+    Returns
+    -------
+    Path
+        ``folder``, for :func:`porescope.pipeline.workspace.load_workspace`.
+    """
+    beside = folder.with_name(f".{folder.name}")
+    remove(beside)
+    try:
+        _do(step, parameters, workspace, {}, beside, step.name, report, cancel)
+        beside.rename(folder)
+    except OSError as error:
+        raise PorescopeError(f"Cannot write {folder}: {error.strerror or error}.") from error
+    finally:
+        remove(beside)
+    return folder
+
+
+def _check_places(inputs: Sequence[Path], out: Path, overwrite: bool) -> None:
+    for path in map(on_disk, inputs):
+        if out == path or out in path.parents or path in out.parents:
+            raise PorescopeError(
+                f"The result {out} and the input {path} lie in one another; choose another folder."
+            )
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise PorescopeError(
+            f"{out} exists already; choose another folder, or replace the earlier result with "
+            "--overwrite."
+        )
+    if not (out / FILE).is_file():
+        raise PorescopeError(f"{out} is no result of Porescope; choose another folder.")
+
+
+@contextmanager
+def _own(work: Path) -> Iterator[None]:
+    """Hold the work folder alone; keep the finished steps if something fails, or it is killed."""
+    work.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(work / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise PorescopeError(
+            f"Another run is writing beside {work}; wait for it or choose another folder."
+        ) from error
+    keep = False
+    try:
+        yield
+    except Cancelled:
+        raise
+    except Exception:
+        remove(work / "result")
+        keep = any(work.glob(f"*/{INDEX}"))
+        raise
+    finally:
+        lock.release()
+        if not keep:
+            remove(work)
+
+
+def _run_steps(
+    recipe: Recipe,
+    hashes: Sequence[dict[str, str]],
+    work: Path,
+    report: Report,
+    cancel: Cancel,
+) -> tuple[Workspace, dict[int, Path]]:
+    workspace = Workspace(inputs=recipe.inputs)
+    written: dict[int, Path] = {}
+    key = fingerprint(versions(), hashes)
+    for number, (step, parameters) in enumerate(recipe.steps, start=1):
+        what = f"{number}/{len(recipe.steps)} {step.name}"
+        key = fingerprint(key, step.name, parameters.model_dump(mode="json"))
+        if not step.saved:
+            about = _about(report, what)
+            workspace = step.function(workspace, parameters, progress=about, cancel=cancel)
+            continue
+        folder = work / f"{number:02d}-{step.name}-{key[:16]}"
+        if not folder.exists():
+            beside = folder.with_name(f".{folder.name}")
+            remove(beside)
+            try:
+                _do(step, parameters, workspace, written, beside, what, report, cancel)
+                beside.rename(folder)
+            finally:
+                remove(beside)
+        workspace, written = load_workspace(folder)
+        report(what, 1, 1)
+    return workspace, written
+
+
+def _do(
+    step: Step,
+    parameters: Parameters,
+    workspace: Workspace,
+    written: dict[int, Path],
+    folder: Path,
+    what: str,
+    report: Report,
+    cancel: Cancel,
+) -> None:
+    """Run one step and write what it made; lazy volumes are computed while they are written."""
+    after = step.function(workspace, parameters, progress=_about(report, what), cancel=cancel)
+    save_workspace(folder, after, written, _about(report, f"{what}, writing"), cancel)
+
+
+def _gather(
+    recipe: Recipe,
+    workspace: Workspace,
+    written: dict[int, Path],
+    hashes: Sequence[dict[str, str]],
+    result: Path,
+) -> None:
+    """Collect the last state of every volume, the scores and the report in one folder."""
+    remove(result)
+    result.mkdir()
+    if any(id(stack) not in written for _, stack in workspace.stacks()):
+        raise PorescopeError("The recipe only loads; add a step that makes something.")
+    for name, stack in workspace.stacks():
+        (result / name).parent.mkdir(exist_ok=True)
+        # Links cost no space, and leave the step whole should this be interrupted.
+        shutil.copytree(written[id(stack)], result / name, copy_function=_link)
+    write_index(result, workspace, {name: name for name, _ in workspace.stacks()})
+    for index, alignment in enumerate(workspace.alignments):
+        alignment.save(result / f"alignment-{image_name(alignment, index)}.json")
+    write_json(result / "scores.json", workspace.scores)
+    (result / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+    write_report(result / "report.html", recipe, workspace)
+    content = {
+        "versions": versions(),
+        "recipe": recipe.to_dict(),
+        "inputs": list(hashes),
+        "outputs": hash_outputs(result),
+    }
+    write_json(result / FILE, content)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
+
+
+def _swap(result: Path, out: Path) -> None:
+    if out.exists():
+        out.rename(result.with_name("replaced"))
+    result.rename(out)
+
+
+def _about(report: Report, what: str) -> Progress:
+    return lambda done, total: report(what, done, total)

@@ -1,0 +1,119 @@
+"""What a step is: a name, one model of parameters and a pure function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from porescope.errors import PorescopeError
+from porescope.pipeline.workspace import Workspace
+from porescope.tracking import Cancel, Progress
+
+
+class Parameters(BaseModel):
+    """Parameters of a step; the widget, the ``--set`` options and the recipe entry show these.
+
+    Titles and units of a field are in its name and description.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class StepFunction(Protocol):
+    """From one workspace to the next; arrays may stay lazy, whoever calls writes them."""
+
+    def __call__(
+        self, workspace: Workspace, parameters: Any, *, progress: Progress, cancel: Cancel
+    ) -> Workspace:
+        """Do the work of one step."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step as registered.
+
+    Parameters
+    ----------
+    name : str
+        As in a recipe.
+    summary : str
+        What it does, in one sentence.
+    parameters : type of Parameters
+        Its model.
+    function : callable
+        Its work.
+    saved : bool
+        Whether a run keeps what it made, to resume from; not worth it where it only opens files.
+    """
+
+    name: str
+    summary: str
+    parameters: type[Parameters]
+    function: StepFunction
+    saved: bool = True
+
+    def parse(self, values: Mapping[str, Any]) -> Parameters:
+        """Return checked parameters.
+
+        Raises
+        ------
+        PorescopeError
+            Naming the first parameter that is unknown or out of bounds.
+        """
+        try:
+            return self.parameters.model_validate(dict(values))
+        except ValidationError as error:
+            raise PorescopeError(self._explain(error)) from error
+
+    def _explain(self, error: ValidationError) -> str:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "its parameters"
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(self.parameters.model_fields) or "none"
+            return f"Step {self.name} has no parameter {name!r}; it has {known}."
+        return f"Step {self.name}: {name} is {first['input']!r}; {_lower_first(first['msg'])}."
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+_REGISTERED: dict[str, Step] = {}
+Function = TypeVar("Function", bound=Callable[..., Workspace])
+
+
+def step(name: str, *, saved: bool = True) -> Callable[[Function], Function]:
+    """Register a function as a step; its docstring's first line is the summary."""
+
+    def register(function: Function) -> Function:
+        summary = (inspect.getdoc(function) or "").splitlines()[0]
+        parameters = get_type_hints(function)["parameters"]
+        _REGISTERED[name] = Step(name, summary, parameters, function, saved)
+        return function
+
+    return register
+
+
+def steps() -> dict[str, Step]:
+    """Return all steps by name, in the order of the work."""
+    import porescope.pipeline.steps  # noqa: F401  (registers them)
+
+    return dict(_REGISTERED)
+
+
+def find_step(name: str) -> Step:
+    """Return one step.
+
+    Raises
+    ------
+    PorescopeError
+        If there is none of that name.
+    """
+    known = steps()
+    if name not in known:
+        raise PorescopeError(f"There is no step {name!r}; choose from {', '.join(known)}.")
+    return known[name]
