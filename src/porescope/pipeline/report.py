@@ -49,7 +49,8 @@ def write_report(path: Path, recipe: Recipe, workspace: Workspace) -> None:
             if key in EXPLAINED and value is not None
         },
         figures=[
-            (title, base64.b64encode(_png(figure)).decode()) for title, figure in _figures(workspace)
+            (title, base64.b64encode(_png(figure)).decode())
+            for title, figure in _figures(workspace)
         ],
         tables={name: _formatted(rows) for name, rows in workspace.tables.items()},
         recipe=recipe.to_yaml(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -17,7 +17,8 @@ from porescope.segment.classical import Method as SegmentationMethod
 from porescope.stack import COLUMNS, ROWS, SLICES, Stack
 from porescope.tracking import Cancel, Progress
 
-Spacing = tuple[float | None, float | None, float | None]
+Length = Annotated[float, Field(gt=0)]
+Spacing = tuple[Length | None, Length | None, Length | None]
 
 
 class LoadParameters(Parameters):

@@ -111,7 +111,9 @@ def save_workspace(
     finished = 0
     for name, stack in fresh:
 
-        def report(done: int, slabs: int, start: int = finished, size: int = stack.shape[0]) -> None:
+        def report(
+            done: int, slabs: int, start: int = finished, size: int = stack.shape[0]
+        ) -> None:
             progress(start + size * done // max(slabs, 1), total)
 
         (folder / name).parent.mkdir(exist_ok=True)
