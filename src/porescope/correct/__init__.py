@@ -1,12 +1,15 @@
 """From a stack as imaged to a stack as it lay in the sample."""
 
-import lazy_loader
+from porescope.correct.interpolate import interpolate
+from porescope.correct.register import Alignment, align_stack, align_voltages, common_area
+from porescope.correct.reposition import grid_places, reposition
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "interpolate": ["interpolate"],
-        "register": ["Alignment", "align_stack", "align_voltages", "common_area"],
-        "reposition": ["grid_places", "reposition"],
-    },
-)
+__all__ = [
+    "Alignment",
+    "align_stack",
+    "align_voltages",
+    "common_area",
+    "grid_places",
+    "interpolate",
+    "reposition",
+]

@@ -133,11 +133,12 @@ def _weights(sources: np.ndarray, gap: np.ndarray, method: Method) -> np.ndarray
 
 
 def _blend_grey(slices: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    blended = np.tensordot(weights.astype(np.float32), slices.astype(np.float32), axes=1)
+    blended: np.ndarray = np.tensordot(weights.astype(np.float32), slices.astype(np.float32), axes=1)
     if slices.dtype.kind in "bui":
         blended = np.rint(blended)
     # A spline overshoots; no pixel may be brighter or darker than those it comes from.
-    return np.clip(blended, slices.min(axis=0), slices.max(axis=0)).astype(slices.dtype)
+    np.clip(blended, slices.min(axis=0), slices.max(axis=0), out=blended)
+    return blended.astype(slices.dtype)
 
 
 def _blend_phases(

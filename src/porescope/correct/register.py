@@ -283,7 +283,8 @@ class _Window:
         image = np.asarray(stack.data[(index, *self._area)], dtype=np.float32)
         if not np.isfinite(image).all():
             raise PorescopeError(f"Slice {index} holds values that are not numbers; mend it first.")
-        return (image - image.mean()) * self._fade
+        centred: np.ndarray = (image - image.mean()) * self._fade
+        return centred
 
 
 def _shift(reference: np.ndarray, moving: np.ndarray) -> np.ndarray:
@@ -304,7 +305,8 @@ def _moved_slice(image: np.ndarray, offset: np.ndarray, order: int) -> np.ndarra
 
     if not offset.any():
         return image
-    moved = ndimage.shift(image.astype(np.float32), offset, order=order, mode="nearest")
+    moved: np.ndarray = ndimage.shift(image.astype(np.float32), offset, order=order, mode="nearest")
     if image.dtype.kind in "bui":
         moved = np.rint(moved)
-    return np.clip(moved, image.min(), image.max()).astype(image.dtype)
+    np.clip(moved, image.min(), image.max(), out=moved)
+    return moved.astype(image.dtype)

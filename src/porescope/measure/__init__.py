@@ -1,8 +1,5 @@
 """Numbers from volumes: against the truth, and by themselves."""
 
-import lazy_loader
+from porescope.measure.scores import confusion_matrix, phase_fractions, scores, solid_fraction
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={"scores": ["confusion_matrix", "phase_fractions", "scores", "solid_fraction"]},
-)
+__all__ = ["confusion_matrix", "phase_fractions", "scores", "solid_fraction"]

@@ -1,14 +1,22 @@
 """Steps, recipes and jobs: the same work with and without a screen."""
 
-import lazy_loader
+from porescope.pipeline.jobs import Job
+from porescope.pipeline.recipe import Recipe, read_recipe
+from porescope.pipeline.run import run_recipe, run_step
+from porescope.pipeline.step import Parameters, Step, find_step, steps
+from porescope.pipeline.workspace import Workspace, load_workspace, save_workspace
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "jobs": ["Job"],
-        "recipe": ["Recipe", "read_recipe"],
-        "run": ["run_recipe", "run_step"],
-        "step": ["Parameters", "Step", "find_step", "steps"],
-        "workspace": ["Workspace"],
-    },
-)
+__all__ = [
+    "Job",
+    "Parameters",
+    "Recipe",
+    "Step",
+    "Workspace",
+    "find_step",
+    "load_workspace",
+    "read_recipe",
+    "run_recipe",
+    "run_step",
+    "save_workspace",
+    "steps",
+]

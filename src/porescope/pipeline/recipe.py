@@ -53,7 +53,8 @@ class Recipe:
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        text: str = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        return text
 
     def with_settings(self, settings: Iterable[str]) -> Recipe:
         """Return the recipe with parameters changed by ``step.parameter=value``.

@@ -1,7 +1,5 @@
 """From grey values to phases."""
 
-import lazy_loader
+from porescope.segment.classical import METHODS, segment
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"classical": ["METHODS", "segment"]}
-)
+__all__ = ["METHODS", "segment"]

@@ -96,7 +96,7 @@ def _otsu_threshold(stack: Stack, progress: Progress, cancel: Cancel) -> float:
     slices = range(stack.shape[SLICES])
     if stack.data.dtype in (np.uint8, np.uint16):
         counts = np.zeros(np.iinfo(stack.data.dtype).max + 1, dtype=np.int64)
-        centres = np.arange(len(counts))
+        centres = np.arange(float(len(counts)))
         for index in track(slices, progress, cancel):
             counts += np.bincount(np.asarray(stack.data[index]).ravel(), minlength=len(counts))
     else:
@@ -161,11 +161,10 @@ def _sampled_voxels(stacks: Sequence[Stack], index: int) -> np.ndarray:
 def _nearest_is_brightest(
     scale: np.ndarray, centres: np.ndarray, brightest: int, *grey: np.ndarray
 ) -> np.ndarray:
-    distances = [
-        sum(
-            (plane.astype(np.float32) / np.float32(width) - np.float32(value)) ** 2
-            for plane, width, value in zip(grey, scale, centre, strict=True)
-        )
-        for centre in centres
-    ]
-    return (np.argmin(distances, axis=0) == brightest).astype(np.uint8)
+    distances = np.zeros((len(centres), *grey[0].shape), dtype=np.float32)
+    for plane, width, values in zip(grey, scale, centres.T, strict=True):
+        scaled = plane.astype(np.float32) / np.float32(width)
+        for distance, value in zip(distances, values, strict=True):
+            distance += (scaled - np.float32(value)) ** 2
+    nearest: np.ndarray = distances.argmin(axis=0)
+    return (nearest == brightest).astype(np.uint8)
