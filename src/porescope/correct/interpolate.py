@@ -164,7 +164,10 @@ def _indicator(inside: np.ndarray) -> np.ndarray:
 
 
 def _signed_distance(spacing_yx_nm: tuple[float, float], inside: np.ndarray) -> np.ndarray:
-    """Return, slice by slice, the distance to the border of a phase, positive inside."""
+    """Return, slice by slice, the distance to the border of a phase, positive inside.
+
+    The border lies half a pixel before the nearest pixel on the other side.
+    """
     from porescope._core import distance_to_other_label
 
     limit = float(np.hypot(*(np.array(inside.shape[1:]) * spacing_yx_nm)))
@@ -172,5 +175,5 @@ def _signed_distance(spacing_yx_nm: tuple[float, float], inside: np.ndarray) -> 
         distance_to_other_label(plane[np.newaxis].astype(np.uint8), (1.0, *spacing_yx_nm))[0]
         for plane in inside
     ]
-    bounded = np.minimum(np.stack(distances), limit)
+    bounded = np.minimum(np.stack(distances) - min(spacing_yx_nm) / 2, limit)
     return np.where(inside, bounded, -bounded).astype(np.float32)
