@@ -111,7 +111,9 @@ def run_step(
     report: Report = tell_nobody,
     cancel: Cancel = never_cancel,
 ) -> Path:
-    """Run one step and leave the workspace after it in a new folder.
+    """Run one step and leave in a new folder what it made.
+
+    Volumes that the step left as they were are not written again.
 
     Returns
     -------
@@ -121,13 +123,27 @@ def run_step(
     beside = folder.with_name(f".{folder.name}")
     remove(beside)
     try:
-        _do(step, parameters, workspace, {}, beside, step.name, report, cancel)
+        about = _about(report, step.name)
+        after = step.function(workspace, parameters, progress=about, cancel=cancel)
+        writing = _about(report, f"{step.name}, writing")
+        save_workspace(beside, _without(after, workspace), progress=writing, cancel=cancel)
         beside.rename(folder)
     except OSError as error:
         raise PorescopeError(f"Cannot write {folder}: {error.strerror or error}.") from error
     finally:
         remove(beside)
     return folder
+
+
+def _without(after: Workspace, before: Workspace) -> Workspace:
+    """Return a workspace without the volumes that were there before."""
+    known = {id(stack) for _, stack in before.stacks()}
+    return replace(
+        after,
+        images=tuple(image for image in after.images if id(image) not in known),
+        labels=None if id(after.labels) in known else after.labels,
+        truth=None if id(after.truth) in known else after.truth,
+    )
 
 
 def _check_places(inputs: Sequence[Path], out: Path, overwrite: bool) -> None:

@@ -14,6 +14,9 @@ from porescope.pipeline.workspace import Workspace
 from porescope.tracking import Cancel, Progress
 
 
+VOLUMES = ("images", "labels", "truth")
+
+
 class Parameters(BaseModel):
     """Parameters of a step; the widget, the ``--set`` options and the recipe entry show these.
 
@@ -48,6 +51,10 @@ class Step:
         Its work.
     saved : bool
         Whether a run keeps what it made, to resume from; not worth it where it only opens files.
+    uses : tuple of str
+        Which volumes of the workspace it looks at; a panel asks for these.
+    made : str
+        What a panel calls the volumes it made, after their name, such as "aligned".
     """
 
     name: str
@@ -55,6 +62,8 @@ class Step:
     parameters: type[Parameters]
     function: StepFunction
     saved: bool = True
+    uses: tuple[str, ...] = VOLUMES
+    made: str = ""
 
     def parse(self, values: Mapping[str, Any]) -> Parameters:
         """Return checked parameters.
@@ -86,13 +95,15 @@ _REGISTERED: dict[str, Step] = {}
 Function = TypeVar("Function", bound=Callable[..., Workspace])
 
 
-def step(name: str, *, saved: bool = True) -> Callable[[Function], Function]:
+def step(
+    name: str, *, saved: bool = True, uses: tuple[str, ...] = VOLUMES, made: str = ""
+) -> Callable[[Function], Function]:
     """Register a function as a step; its docstring's first line is the summary."""
 
     def register(function: Function) -> Function:
         summary = (inspect.getdoc(function) or "").splitlines()[0]
         parameters = get_type_hints(function)["parameters"]
-        _REGISTERED[name] = Step(name, summary, parameters, function, saved)
+        _REGISTERED[name] = Step(name, summary, parameters, function, saved, uses, made)
         return function
 
     return register

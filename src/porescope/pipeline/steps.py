@@ -71,7 +71,7 @@ class AlignParameters(Parameters):
     )
 
 
-@step("align")
+@step("align", uses=("images",), made="aligned")
 def align(
     workspace: Workspace, parameters: AlignParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:
@@ -108,7 +108,7 @@ class SegmentParameters(Parameters):
     seed: int = Field(0, ge=0, description="where k-means starts")
 
 
-@step("segment")
+@step("segment", uses=("images",))
 def segment(
     workspace: Workspace, parameters: SegmentParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:
@@ -133,7 +133,7 @@ class SlicesParameters(Parameters):
     )
 
 
-@step("slices")
+@step("slices", uses=("labels",), made="on grid")
 def slices(
     workspace: Workspace, parameters: SlicesParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:
@@ -173,7 +173,7 @@ class MeasureParameters(Parameters):
     """Nothing to choose yet."""
 
 
-@step("measure")
+@step("measure", uses=("labels", "truth"))
 def measure(
     workspace: Workspace, parameters: MeasureParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:
