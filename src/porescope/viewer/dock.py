@@ -1,0 +1,127 @@
+"""The Porescope dock: the sections in the order of the work, and commands that open it at one."""
+
+# Qt comes without types.
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from porescope.pipeline.step import steps
+from porescope.viewer.panels import LoadPanel, Panel, RecipePanel, StepPanel
+from porescope.viewer.work import Session
+
+if TYPE_CHECKING:
+    import napari
+
+# As napari's Plugins menu calls it, so that menu and commands share one dock.
+NAME = "Porescope (Porescope: FIB-SEM tomography)"
+WIDTH_PX = 330
+
+
+class Dock(QScrollArea):
+    """The panels of one window, below one another; one is open at a time.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Filled in by napari.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.session = Session()
+        # Bound to the plain session, since this widget is gone by then.
+        self.destroyed.connect(self.session.close)
+        self.panels: dict[str, Panel] = {"load": LoadPanel(napari_viewer, self.session)}
+        # Files are opened by the Load panel, which can ask.
+        for name, step in steps().items():
+            if name != "load":
+                self.panels[name] = StepPanel(napari_viewer, self.session, step)
+        self.panels["recipe"] = RecipePanel(napari_viewer, self.session)
+        self._headers = {name: _header(name) for name in self.panels}
+
+        column = QVBoxLayout()
+        column.setSpacing(2)
+        for name, panel in self.panels.items():
+            header = self._headers[name]
+            header.toggled.connect(panel.setVisible)
+            header.clicked.connect(lambda checked, name=name: self._toggle(name, checked))
+            panel.setVisible(False)
+            column.addWidget(header)
+            column.addWidget(panel)
+        column.addStretch()
+        content = QWidget()
+        content.setLayout(column)
+        self.setWidget(content)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(content.minimumSizeHint().width())
+        self.open_section("load")
+
+    def sizeHint(self) -> QSize:  # noqa: N802  (Qt calls it so)
+        """Leave most of the window to the picture."""
+        return QSize(WIDTH_PX, 600)
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Follow a change of the layer list; called by napari."""
+        for panel in self.panels.values():
+            panel.reset_choices()
+
+    def open_section(self, name: str) -> Panel:
+        """Open one section, close the others, and return its panel."""
+        self._toggle(name, True)
+        return self.panels[name]
+
+    def _toggle(self, name: str, opened: bool) -> None:
+        for other, header in self._headers.items():
+            header.setChecked(opened and other == name)
+
+
+def open_dock(viewer: napari.viewer.Viewer, section: str) -> Any:
+    """Show the window's dock at a section, and return that panel."""
+    dock = viewer.window.dock_widgets.get(NAME)
+    if dock is None:
+        dock = Dock(viewer)
+        viewer.window.add_dock_widget(dock, name=NAME, area="right")
+    parent = dock.parent()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parent()
+    if parent is not None:
+        parent.show()
+        parent.raise_()
+    return dock.open_section(section)
+
+
+def _opener(section: str) -> Callable[[napari.viewer.Viewer], None]:
+    def open_section(viewer: napari.viewer.Viewer) -> None:
+        open_dock(viewer, section)
+
+    return open_section
+
+
+open_load = _opener("load")
+open_align = _opener("align")
+open_segment = _opener("segment")
+open_slices = _opener("slices")
+open_measure = _opener("measure")
+open_recipe = _opener("recipe")
+
+
+def _header(section: str) -> QPushButton:
+    button = QPushButton("Run recipe" if section == "recipe" else section.capitalize())
+    button.setCheckable(True)
+    button.setStyleSheet("text-align: left; padding: 5px 8px; font-weight: bold;")
+    return button

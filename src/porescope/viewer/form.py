@@ -1,0 +1,153 @@
+"""A form made from a model of parameters: its fields, descriptions and bounds are the only source.
+
+Optional values and tuples are lines of text that may stay empty; the model itself reads them, so
+that a form refuses what a recipe refuses, in the same words.
+"""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    Container,
+    FileEdit,
+    FloatSpinBox,
+    LineEdit,
+    SpinBox,
+    Widget,
+)
+from pydantic.fields import FieldInfo
+
+from porescope.pipeline.step import Parameters
+
+UNITS = {
+    "nm": "nm",
+    "kv": "kV",
+    "px": "pixels",
+    "deg": "°",
+    "us": "µs",
+    "pa": "pA",
+    "s": "s",
+    "percent": "%",
+}
+LARGEST = 2**31 - 1
+
+
+class Form:
+    """Widgets for the fields of a model.
+
+    Parameters
+    ----------
+    model : type of Parameters
+        Of a step.
+    """
+
+    def __init__(self, model: type[Parameters]) -> None:
+        self._fields = model.model_fields
+        self._widgets = {name: _widget(name, field) for name, field in self._fields.items()}
+        self.container = Container(widgets=list(self._widgets.values()), labels=True)
+        self.container.margins = (0, 0, 0, 0)
+
+    def __getitem__(self, name: str) -> Widget:
+        return self._widgets[name]
+
+    def values(self) -> dict[str, Any]:
+        """Return what was filled in, for ``Step.parse``; empty lines are left to the default."""
+        values = {}
+        for name, widget in self._widgets.items():
+            value = widget.value
+            if isinstance(widget, LineEdit):
+                if not value.strip():
+                    continue
+                if _is_tuple(_plain(self._fields[name].annotation)):
+                    value = [part.strip() or None for part in value.split(",")]
+            values[name] = value
+        return values
+
+
+def label(name: str) -> str:
+    """Return a field's name in words, with its unit.
+
+    Examples
+    --------
+    >>> label("reference_kv")
+    'reference (kV)'
+    """
+    *words, last = name.split("_")
+    if words and last in UNITS:
+        return f"{' '.join(words)} ({UNITS[last]})"
+    return " ".join([*words, last])
+
+
+def _widget(name: str, field: FieldInfo) -> Widget:
+    kind = _plain(field.annotation)
+    options = {"name": name, "label": label(name), "tooltip": field.description}
+    given = None if field.is_required() else field.get_default(call_default_factory=True)
+    if get_origin(kind) is Literal:
+        return ComboBox(choices=get_args(kind), value=given, **options)
+    if kind is bool:
+        return CheckBox(value=bool(given), **options)
+    if kind is Path and given is not None:
+        return FileEdit(value=given, **options)
+    if kind in (int, float) and not _is_optional(field.annotation):
+        low, high = _bounds(field, step=1 if kind is int else 0)
+        box = SpinBox if kind is int else FloatSpinBox
+        value = low if given is None else given
+        return box(min=low, max=high, value=max(low, value), **options)
+    line = LineEdit(value=_text(given), **options)
+    line.native.setPlaceholderText(_hint(kind, field))
+    return line
+
+
+def _bounds(field: FieldInfo, step: int) -> tuple[float, float]:
+    low, high = -LARGEST, LARGEST
+    for bound in field.metadata:
+        if isinstance(bound, annotated_types.Ge):
+            low = bound.ge  # type: ignore[assignment]  # a number, whatever its protocol says
+        elif isinstance(bound, annotated_types.Gt):
+            low = bound.gt + step  # type: ignore[operator]
+        elif isinstance(bound, annotated_types.Le):
+            high = bound.le  # type: ignore[assignment]
+        elif isinstance(bound, annotated_types.Lt):
+            high = bound.lt - step  # type: ignore[operator]
+    return low, high
+
+
+def _hint(kind: Any, field: FieldInfo) -> str:
+    free = not field.is_required()
+    if _is_tuple(kind):
+        count = len(get_args(kind))
+        return f"automatic, or {count} numbers: a, b, …" if free else f"{count} numbers: a, b, …"
+    return "automatic" if free else ""
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ", ".join("" if part is None else f"{part:g}" for part in value)
+    return str(value)
+
+
+def _plain(annotation: Any) -> Any:
+    """Return a field's type without ``| None`` and ``Annotated``."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    if _is_optional(annotation):
+        (plain,) = (part for part in get_args(annotation) if part is not types.NoneType)
+        return _plain(plain)
+    return annotation
+
+
+def _is_optional(annotation: Any) -> bool:
+    is_union = get_origin(annotation) in (Union, types.UnionType)
+    return is_union and types.NoneType in get_args(annotation)
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple

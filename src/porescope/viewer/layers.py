@@ -1,0 +1,177 @@
+"""A Stack as a napari layer, and back.
+
+A layer's scale, units and translation are the truth about where its voxels lie, so that napari's
+own operations count; what napari has no place for stands in ``metadata["porescope"]``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from porescope.errors import PorescopeError
+from porescope.stack import COLUMNS, ROWS, SLICES, Stack
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+AXES = ("z", "y", "x")
+KEY = "porescope"
+# Amber and blue stand out from grey and from each other, also for colour-blind eyes.
+SOLID_COLOUR = "#ffb000"
+TRUTH_COLOUR = "#4aa3ff"
+OTHER_COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#0072b2", "#ffffff")
+SAMPLED_PIXELS = 250_000
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+def to_layer_data(stack: Stack, name: str, **attributes: Any) -> LayerData:
+    """Return what napari makes a layer of.
+
+    Parameters
+    ----------
+    stack : Stack
+        Images or labels of shape (z, y, x).
+    name : str
+        Of the layer.
+    **attributes
+        Of the layer, such as ``visible``.
+
+    Returns
+    -------
+    data, attributes, kind
+        ``kind`` is "image" or "labels"; the scale is the voxel size in nm.
+    """
+    told = {
+        "beam_kv": stack.beam_kv,
+        "detector": stack.detector,
+        "slice_z_nm": stack.slice_z_nm.tolist(),
+        "metadata": dict(stack.metadata),
+        "history": [dict(entry) for entry in stack.history],
+    }
+    places = {
+        "name": name,
+        "scale": stack.spacing_nm,
+        "units": ("nm",) * 3,
+        "axis_labels": AXES,
+        "translate": (float(stack.slice_z_nm[0]), *stack.origin_yx_nm),
+        "metadata": {KEY: told},
+    }
+    if stack.is_labels:
+        data = stack.data.astype(np.uint8) if stack.data.dtype.kind == "b" else stack.data
+        return data, places | {"opacity": 0.6} | attributes, "labels"
+    look = {"colormap": "gray", "contrast_limits": contrast_limits(stack.data)}
+    return stack.data, places | look | attributes, "image"
+
+
+def contrast_limits(data: Any) -> tuple[float, float]:
+    """Return grey values to show as black and white, from the first, middle and last slice only."""
+    count, rows, columns = data.shape
+    stride = max(1, math.isqrt(3 * rows * columns // SAMPLED_PIXELS))
+    planes = [np.asarray(data[z, ::stride, ::stride]) for z in {0, count // 2, count - 1}]
+    values = np.concatenate([plane.ravel() for plane in planes]).astype(np.float64)
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0
+    low, high = (float(value) for value in np.percentile(values, (0.2, 99.8)))
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def phase_colours(solid: str) -> dict[int | None, str]:
+    """Return the colours of phases: pores clear, phase 1 in ``solid``, any other as it comes."""
+    others: dict[int | None, str] = dict(enumerate(OTHER_COLOURS, start=2))
+    return {None: OTHER_COLOURS[-1], 0: "transparent", 1: solid} | others
+
+
+def from_layer(layer: Layer) -> Stack:
+    """Return the stack that a layer shows.
+
+    Raises
+    ------
+    PorescopeError
+        If the layer is no volume of images or labels, or has no voxel size.
+    """
+    return from_layer_data(*layer.as_layer_data_tuple())
+
+
+def from_layer_data(data: Any, attributes: Mapping[str, Any], kind: str) -> Stack:
+    """Return the stack that layer data describe; see :func:`from_layer`."""
+    name = attributes.get("name", "layer")
+    if kind not in ("image", "labels"):
+        raise PorescopeError(f"Layer {name!r} holds {kind}; choose an image or labels layer.")
+    if attributes.get("rgb"):
+        raise PorescopeError(f"Layer {name!r} is in colour; convert it to grey values first.")
+    if attributes.get("multiscale") or isinstance(data, list | tuple):
+        data = data[0]
+    if data.ndim != 3:
+        raise PorescopeError(
+            f"Layer {name!r} has {data.ndim} axes; choose a volume with three (z, y, x)."
+        )
+    _check_straight(name, attributes)
+    nm = _nm_per_unit(name, attributes.get("units"))
+    scale = np.asarray(attributes.get("scale", (1.0, 1.0, 1.0)), dtype=float) * nm
+    z, y, x = np.asarray(attributes.get("translate", (0.0, 0.0, 0.0)), dtype=float) * nm
+    told = attributes.get("metadata", {}).get(KEY, {})
+    return Stack(
+        data=data,
+        spacing_nm=tuple(scale),
+        beam_kv=told.get("beam_kv"),
+        slice_z_nm=_slice_z_nm(name, data.shape[SLICES], scale[SLICES], z, told.get("slice_z_nm")),
+        detector=told.get("detector"),
+        metadata=told.get("metadata", {}),
+        history=told.get("history", ()),
+        origin_yx_nm=(y, x),
+        is_labels=kind == "labels",
+    )
+
+
+def _check_straight(name: str, attributes: Mapping[str, Any]) -> None:
+    """Refuse a layer whose axes were turned: its voxels lie on no grid along z, y, x."""
+    identity = {
+        "affine": np.eye(4),
+        "rotate": np.eye(3),
+        "shear": np.zeros(3),
+    }
+    for key, straight in identity.items():
+        value = np.asarray(attributes.get(key, straight), dtype=float)
+        if value.shape != straight.shape or not np.allclose(value, straight):
+            raise PorescopeError(
+                f"Layer {name!r} is turned or sheared; reset its transform and align it instead."
+            )
+
+
+def _nm_per_unit(name: str, units: Any) -> np.ndarray:
+    """Return the nm in each axis' unit."""
+    import pint
+
+    registry = pint.get_application_registry()  # type: ignore[no-untyped-call]
+    try:
+        return np.array([registry.Quantity(1.0, unit).to("nm").magnitude for unit in units or ()])[
+            [SLICES, ROWS, COLUMNS]
+        ]
+    except (pint.errors.PintError, IndexError) as error:
+        raise PorescopeError(
+            f"What is the voxel size of layer {name!r}? Its unit is no length; load its file in "
+            "the Load panel of Porescope and set the voxel size there."
+        ) from error
+
+
+def _slice_z_nm(name: str, count: int, spacing: float, first: float, told: Any) -> np.ndarray:
+    """Return slice positions, moved to where the layer's first slice now lies."""
+    even = first + spacing * np.arange(count)
+    if told is None:
+        return even
+    positions = np.asarray(told, dtype=float)
+    steps = np.diff(positions)
+    if steps.size and np.allclose(steps, steps[0], rtol=1e-6):
+        return even
+    if len(positions) != count:
+        raise PorescopeError(
+            f"Layer {name!r} has {count} slices, but the uneven positions of {len(positions)} are "
+            "known; use the whole stack."
+        )
+    return positions - positions[0] + first

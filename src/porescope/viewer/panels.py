@@ -1,0 +1,472 @@
+"""The sections of the dock: Load, one for each step, and Run recipe."""
+
+# Qt comes without types.
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import Qt, QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from porescope.errors import MissingMetadata, PorescopeError
+from porescope.pipeline.recipe import read_recipe
+from porescope.pipeline.report import EXPLAINED
+from porescope.pipeline.run import Report, run_recipe, run_step, work_folder
+from porescope.pipeline.step import Step
+from porescope.pipeline.workspace import Workspace, load_workspace
+from porescope.tracking import Cancel
+from porescope.viewer.form import Form
+from porescope.viewer.layers import KEY, LayerData, from_layer
+from porescope.viewer.readers import Spacing, read_layers, workspace_layers
+from porescope.viewer.work import Runner, Session, Task, in_process
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+NOTHING = "none"
+
+
+class Panel(QWidget):
+    """A section of the dock: a line on what it does, fields, and what runs it.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    session : Session
+        Of the window.
+    title : str
+        On the button.
+    summary : str
+        What it does, in one sentence.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        title: str,
+        summary: str,
+        can_cancel: bool = True,
+    ) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.session = session
+        self.runner = Runner(session, title, self.run, can_cancel)
+        self.fields = QFormLayout()
+        self.fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.fields.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        about = QLabel(summary)
+        about.setWordWrap(True)
+        self.column = QVBoxLayout(self)
+        self.column.addWidget(about)
+        self.column.addLayout(self.fields)
+        self.column.addWidget(self.runner)
+
+    def run(self) -> None:
+        """Start the work of this panel, or raise PorescopeError."""
+        raise NotImplementedError
+
+    def reset_choices(self) -> None:
+        """Follow a change of the layer list."""
+
+    def show_layers(self, layers: Iterable[LayerData]) -> list[Layer]:
+        """Add layers to the window."""
+        return [self.viewer.add_layer(Layer.create(*layer)) for layer in layers]
+
+
+class LoadPanel(Panel):
+    """Opens stacks, prefills what their files tell and asks for what they do not."""
+
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
+        super().__init__(
+            viewer,
+            session,
+            "Load",
+            "Open a stack, or a folder with one stack a voltage, at its true scale.",
+            can_cancel=False,
+        )
+        self.path = QLineEdit()
+        self.path.setPlaceholderText("file or folder")
+        self.path.editingFinished.connect(self._path_edited)
+        self.spacing = {axis: QLineEdit() for axis in "zyx"}
+        self.beam_kv = QLineEdit()
+        self.fields.addRow("Path", _with_choosers(self.path, self._path_edited))
+        self.fields.addRow("Voxel (nm)", _in_a_row(*self.spacing.values()))
+        self.fields.addRow("Beam (kV)", self.beam_kv)
+        self._asked: Path | None = None
+        # What the file told, as shown; whoever changes nothing gets the layers read meanwhile.
+        self._told: tuple[list[str], list[LayerData]] | None = None
+        for axis, line in self.spacing.items():
+            line.setPlaceholderText(axis)
+
+    def ask_for(self, path: Path) -> None:
+        """Fill in a path, what its file tells, and a question for the rest."""
+        self.path.setText(str(path))
+        self._asked = path
+        self._told = None
+        for line in self._lines:
+            line.clear()
+        self.runner.start(self._task(path, None, None), self._prefill, self._point_out)
+
+    def run(self) -> None:
+        """Read with the numbers filled in."""
+        path = self._path()
+        texts = [line.text() for line in self._lines]
+        if self._told is not None and texts == self._told[0]:
+            self._show(self._told[1])
+            return
+        spacing_nm = tuple(_number(line, f"voxel size {axis}") for axis, line in self._axes)
+        # A folder of voltages shows several energies, which are not for changing.
+        beam_kv = None if "," in texts[-1] else _number(self.beam_kv, "beam energy")
+        self.runner.start(self._task(path, spacing_nm, beam_kv), self._show, self._point_out)
+
+    @property
+    def _axes(self) -> list[tuple[str, QLineEdit]]:
+        return list(self.spacing.items())
+
+    @property
+    def _lines(self) -> list[QLineEdit]:
+        return [*self.spacing.values(), self.beam_kv]
+
+    def _path(self) -> Path:
+        if not self.path.text().strip():
+            raise PorescopeError("Choose a file or a folder first.")
+        return Path(self.path.text().strip()).expanduser()
+
+    def _path_edited(self) -> None:
+        if self.path.text().strip() and self._path() != self._asked and not self.runner.running:
+            self.ask_for(self._path())
+
+    def _task(self, path: Path, spacing_nm: Any, beam_kv: float | None) -> Task:
+        given: Spacing | None = spacing_nm if spacing_nm and any(spacing_nm) else None
+
+        def task(report: Report, cancel: Cancel) -> list[LayerData]:
+            return read_layers(path, given, beam_kv)
+
+        return task
+
+    def _prefill(self, layers: list[LayerData]) -> None:
+        attributes = layers[0][1]
+        for line, value in zip(self.spacing.values(), attributes["scale"], strict=True):
+            line.setText(f"{value:g}")
+        energies = {layer[1]["metadata"][KEY]["beam_kv"] for layer in layers} - {None}
+        self.beam_kv.setText(", ".join(f"{value:g}" for value in sorted(energies)))
+        self._told = ([line.text() for line in self._lines], layers)
+        z, y, x = layers[0][0].shape
+        self.runner.say(f"{len(layers)} × {z} slices of {y} × {x} pixels; ready to load.")
+
+    def _point_out(self, error: PorescopeError) -> None:
+        """Put the cursor where the answer goes."""
+        if isinstance(error, MissingMetadata):
+            lines = self.spacing | {"beam_kv": self.beam_kv}
+            lines[error.missing[0]].setFocus()
+
+    def _show(self, layers: list[LayerData]) -> None:
+        shown = self.show_layers(layers)
+        self.runner.say(f"Loaded {', '.join(layer.name for layer in shown)}.")
+        self._told = None
+        self._asked = None
+
+
+class StepPanel(Panel):
+    """Runs one step on layers of the window.
+
+    Parameters
+    ----------
+    step : Step
+        As registered; its parameters make the form.
+    """
+
+    def __init__(self, viewer: ViewerModel, session: Session, step: Step) -> None:
+        super().__init__(viewer, session, "Run", step.summary)
+        self.step = step
+        self.images = QListWidget()
+        self.images.setMaximumHeight(96)
+        self.images.itemChanged.connect(self._remember_image)
+        self.labels = QComboBox()
+        self.truth = QComboBox()
+        for use, widget in self._inputs().items():
+            self.fields.addRow(use.capitalize(), widget)
+        for name, combo in (("labels", self.labels), ("truth", self.truth)):
+            combo.activated.connect(lambda index, name=name: self._remember_label(name))
+        self.form = Form(step.parameters)
+        if step.parameters.model_fields:
+            self.column.insertWidget(2, self.form.container.native)
+        self.scores = _scores_table()
+        self.column.addWidget(self.scores)
+        # What the user chose otherwise than we would have; forgotten once a result is there.
+        self._chosen: dict[Any, Any] = {}
+        self.reset_choices()
+
+    def _inputs(self) -> dict[str, QWidget]:
+        known = {"images": self.images, "labels": self.labels, "truth": self.truth}
+        return {use: known[use] for use in self.step.uses}
+
+    def reset_choices(self) -> None:
+        """List the layers there are; visible images, the newest labels and the truth are chosen."""
+        layers = [layer for layer in self.viewer.layers if layer.ndim == 3]
+        images = [layer for layer in layers if isinstance(layer, Image) and not layer.rgb]
+        self.images.blockSignals(True)
+        self.images.clear()
+        for layer in sorted(images, key=_beam_kv):
+            item = QListWidgetItem(layer.name)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+            chosen = self._chosen.get(layer.name, KEY in layer.metadata and layer.visible)
+            item.setCheckState(Qt.CheckState.Checked if chosen else Qt.CheckState.Unchecked)
+            self.images.addItem(item)
+        self.images.blockSignals(False)
+        labels = [layer.name for layer in reversed(layers) if isinstance(layer, Labels)]
+        truths = [name for name in labels if name.startswith("truth")]
+        found = [name for name in labels if name not in truths]
+        _offer(self.labels, [*found, *truths, NOTHING], self._chosen.get("labels"))
+        _offer(self.truth, [*truths, NOTHING, *found], self._chosen.get("truth"))
+
+    def run(self) -> None:
+        """Run the step on the chosen layers in a process of its own."""
+        parameters = self.step.parse(self.form.values())
+        images = [self.viewer.layers[name] for name in self._checked()]
+        workspace = Workspace(
+            images=tuple(sorted(map(from_layer, images), key=lambda stack: stack.beam_kv or 0.0)),
+            labels=self._chosen_labels("labels", self.labels),
+            truth=self._chosen_labels("truth", self.truth),
+        )
+        folder = self.session.new_folder()
+        beside = folder.with_name(f".{folder.name}")
+        job = in_process(run_step, self.step, parameters, workspace, folder, leftovers=(beside,))
+
+        def task(report: Report, cancel: Cancel) -> tuple[Workspace, list[LayerData]]:
+            made, _ = load_workspace(job(report, cancel))
+            suffix = f" {self.step.made}".rstrip()
+            return made, workspace_layers(made, suffix)
+
+        used = [*images, *self._layers_of("labels", self.labels)]
+        self.runner.start(task, lambda result: self._show(result[0], result[1], used))
+
+    def _checked(self) -> list[str]:
+        if "images" not in self.step.uses:
+            return []
+        items = [self.images.item(row) for row in range(self.images.count())]
+        return [item.text() for item in items if item.checkState() == Qt.CheckState.Checked]
+
+    def _layers_of(self, use: str, combo: QComboBox) -> list[Layer]:
+        name = combo.currentText()
+        return [self.viewer.layers[name]] if use in self.step.uses and name != NOTHING else []
+
+    def _chosen_labels(self, use: str, combo: QComboBox) -> Any:
+        return next((from_layer(layer) for layer in self._layers_of(use, combo)), None)
+
+    def _show(self, made: Workspace, layers: list[LayerData], used: list[Layer]) -> None:
+        """Show what was made in place of what it was made of, and the numbers."""
+        self._chosen.clear()
+        kinds = {kind for *_, kind in layers}
+        for layer in used:
+            if ("image" if isinstance(layer, Image) else "labels") in kinds:
+                layer.visible = False
+        told = {"tables": dict(made.tables), "scores": dict(made.scores)}
+        shown = self.show_layers(layers)
+        for layer in shown or used:
+            own = layer.metadata.get(KEY, {})
+            layer.metadata = {**layer.metadata, KEY: {**own, **told}}
+        self.show_scores(made.scores)
+        self.reset_choices()
+        names = ", ".join(layer.name for layer in shown)
+        self.runner.say(f"Made {names}." if shown else "Done.")
+
+    def show_scores(self, scores: Mapping[str, Any]) -> None:
+        """Fill the table with the scores that a person wants to see."""
+        rows = [(EXPLAINED[key], scores[key]) for key in EXPLAINED if scores.get(key) is not None]
+        self.scores.setRowCount(len(rows))
+        for row, (name, value) in enumerate(rows):
+            self.scores.setItem(row, 0, QTableWidgetItem(name))
+            self.scores.setItem(row, 1, QTableWidgetItem(f"{value:.4g}"))
+        header = self.scores.horizontalHeader().sizeHint().height()
+        height = sum(self.scores.rowHeight(row) for row in range(len(rows)))
+        self.scores.setFixedHeight(header + height + 2 * self.scores.frameWidth())
+        self.scores.setVisible(bool(rows))
+
+    def _remember_image(self, item: QListWidgetItem) -> None:
+        self._chosen[item.text()] = item.checkState() == Qt.CheckState.Checked
+
+    def _remember_label(self, use: str) -> None:
+        combo = self.labels if use == "labels" else self.truth
+        self._chosen[use] = combo.currentText()
+
+
+class RecipePanel(Panel):
+    """Runs a whole recipe on files and opens its result."""
+
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
+        super().__init__(
+            viewer, session, "Run", "Run a recipe on files, as the command porescope run does."
+        )
+        self.recipe = QLineEdit()
+        self.recipe.setPlaceholderText("recipe .yaml, or provenance.json")
+        self.inputs = QListWidget()
+        self.inputs.setMaximumHeight(72)
+        self.inputs.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.out = QLineEdit()
+        self.out.setPlaceholderText("folder to make")
+        self.overwrite = QCheckBox("replace an earlier result")
+        self.report_button = QPushButton("Open report")
+        self.report_button.setVisible(False)
+        self.report_button.clicked.connect(self._open_report)
+        self.fields.addRow("Recipe", _with_choosers(self.recipe, folders=False))
+        self.fields.addRow("Inputs", self._inputs())
+        self.fields.addRow("Result", _with_choosers(self.out, files=False))
+        self.fields.addRow("", self.overwrite)
+        self.column.addWidget(self.report_button)
+        self._result: Path | None = None
+
+    def _inputs(self) -> QWidget:
+        add_file, add_folder = QPushButton("File…"), QPushButton("Folder…")
+        remove = QPushButton("Remove")
+        add_file.clicked.connect(lambda: self.inputs.addItems(_ask_file(self, True)))
+        add_folder.clicked.connect(lambda: self.inputs.addItems(_ask_folder(self)))
+        remove.clicked.connect(self._remove_inputs)
+        box = QWidget()
+        column = QVBoxLayout(box)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.inputs)
+        column.addWidget(_in_a_row(add_file, add_folder, remove))
+        return box
+
+    def _remove_inputs(self) -> None:
+        for item in self.inputs.selectedItems():
+            self.inputs.takeItem(self.inputs.row(item))
+
+    def run(self) -> None:
+        """Run the recipe in a process of its own."""
+        if not self.recipe.text().strip():
+            raise PorescopeError("Choose a recipe first.")
+        if not self.out.text().strip():
+            raise PorescopeError("Name the folder to make for the result.")
+        recipe = read_recipe(Path(self.recipe.text().strip()).expanduser())
+        texts = [self.inputs.item(row).text() for row in range(self.inputs.count())]
+        if texts:
+            recipe = replace(recipe, inputs=tuple(map(Path, texts)))
+        out = Path(self.out.text().strip()).expanduser().absolute()
+        job = in_process(
+            run_recipe,
+            recipe,
+            out,
+            overwrite=self.overwrite.isChecked(),
+            leftovers=(work_folder(out),),
+        )
+
+        def task(report: Report, cancel: Cancel) -> tuple[Path, list[LayerData]]:
+            result = job(report, cancel)
+            return result, read_layers(result)
+
+        self.report_button.setVisible(False)
+        self.runner.start(task, lambda result: self._show(*result))
+
+    def _show(self, result: Path, layers: list[LayerData]) -> None:
+        self._result = result
+        self.show_layers(layers)
+        self.report_button.setVisible(True)
+        self.runner.say(f"The result is in {result}.")
+
+    def _open_report(self) -> None:
+        if self._result is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._result / "report.html")))
+
+
+def _beam_kv(layer: Layer) -> float:
+    return layer.metadata.get(KEY, {}).get("beam_kv") or 0.0
+
+
+def _offer(combo: QComboBox, names: list[str], chosen: str | None) -> None:
+    combo.clear()
+    combo.addItems(names)
+    combo.setCurrentText(chosen if chosen in names else names[0])
+
+
+def _scores_table() -> QTableWidget:
+    table = QTableWidget(0, 2)
+    table.setHorizontalHeaderLabels(["measure", "value"])
+    table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+    table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+    table.verticalHeader().setVisible(False)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    table.setVisible(False)
+    return table
+
+
+def _number(line: QLineEdit, what: str) -> float | None:
+    text = line.text().strip()
+    try:
+        return float(text) if text else None
+    except ValueError as error:
+        raise PorescopeError(f"The {what} is {text!r}; write a number.") from error
+
+
+def _in_a_row(*widgets: QWidget) -> QWidget:
+    box = QWidget()
+    row = QHBoxLayout(box)
+    row.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        row.addWidget(widget)
+    return box
+
+
+def _with_choosers(
+    line: QLineEdit, chosen: Any = None, files: bool = True, folders: bool = True
+) -> QWidget:
+    """Return a line for a path with buttons that ask for one."""
+
+    def fill(paths: list[str]) -> None:
+        if paths:
+            line.setText(paths[0])
+            if chosen is not None:
+                chosen()
+
+    buttons = []
+    if files:
+        buttons.append(QPushButton("File…"))
+        buttons[-1].clicked.connect(lambda: fill(_ask_file(line)))
+    if folders:
+        buttons.append(QPushButton("Folder…"))
+        buttons[-1].clicked.connect(lambda: fill(_ask_folder(line)))
+    box = QWidget()
+    column = QVBoxLayout(box)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.addWidget(line)
+    column.addWidget(_in_a_row(*buttons))
+    return box
+
+
+def _ask_file(parent: QWidget, several: bool = False) -> list[str]:
+    if several:
+        return list(QFileDialog.getOpenFileNames(parent, "Choose files")[0])
+    name, _ = QFileDialog.getOpenFileName(parent, "Choose a file")
+    return [name] if name else []
+
+
+def _ask_folder(parent: QWidget) -> list[str]:
+    name = QFileDialog.getExistingDirectory(parent, "Choose a folder")
+    return [name] if name else []

@@ -1,0 +1,129 @@
+"""The finished demo in a napari window: ``python -m porescope.viewer.show RESULT [PNG]``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+from napari.layers import Layer
+from qtpy.QtWidgets import QApplication
+
+from porescope.pipeline.workspace import Workspace, load_workspace
+from porescope.stack import SLICES, Stack
+from porescope.viewer.dock import open_dock
+from porescope.viewer.layers import TRUTH_COLOUR, LayerData
+from porescope.viewer.readers import image_layers, labels_layer, read_layers
+
+WINDOW_PX = (1280, 800)
+SETTLING_S = 1.5
+
+
+def open_demo(result: Path, inputs: Sequence[Path] = ()) -> napari.Viewer:
+    """Open a result with its inputs, ready to look at and to go on from.
+
+    Parameters
+    ----------
+    result : Path
+        Folder that ``run_recipe`` made.
+    inputs : sequence of Path, optional
+        What it was made from; by default, the inputs it names that are still there.
+    """
+    workspace, _ = load_workspace(result)
+    inputs = inputs or [path for path in workspace.inputs if path.exists()]
+    viewer = napari.Viewer(title="Porescope")
+    for path in inputs:
+        _show(viewer, [_hidden(layer) for layer in read_layers(path)])
+    images = _show(viewer, _result_images(workspace))
+    if len(images) > 1:
+        viewer.layers.link_layers(images, ("contrast_limits",))
+    if workspace.truth is not None:
+        _show(viewer, [labels_layer(workspace.truth, "truth", TRUTH_COLOUR, visible=False)])
+    if workspace.labels is not None:
+        (labels,) = _show(viewer, [labels_layer(workspace.labels, "labels", opacity=0.9)])
+        labels.contour = 1
+        viewer.dims.set_point(SLICES, _middle_nm(workspace.labels))
+    viewer.scale_bar.visible = True
+    open_dock(viewer, "measure").show_scores(workspace.scores)
+    viewer.reset_view()
+    return viewer
+
+
+def save_screenshot(result: Path, path: Path) -> None:
+    """Take a picture of the whole window with a result, on the display there is."""
+    viewer = open_demo(result)
+    viewer.window.resize(*WINDOW_PX)
+    _settle()
+    viewer.reset_view()
+    _settle()
+    viewer.screenshot(str(path), canvas_only=False, flash=False)
+    viewer.close()
+
+
+def _result_images(workspace: Workspace) -> list[LayerData]:
+    """Return the images, lowest voltage on top, where the labels lie and in one range of grey."""
+    images = workspace.images
+    if workspace.labels is not None:
+        images = tuple(_on_grid(image, workspace.labels) for image in images)
+    layers = image_layers(images, " aligned")[::-1]
+    ranges = np.array([attributes["contrast_limits"] for _, attributes, _ in layers])
+    for _, attributes, _ in layers:
+        attributes["contrast_limits"] = (ranges[:, 0].min(), ranges[:, 1].max())
+    return layers
+
+
+def _on_grid(image: Stack, grid: Stack) -> Stack:
+    """Return for each plane of a grid the slice cut nearest to it.
+
+    napari draws slices evenly spaced, which slices of uneven thickness are not; labels on an even
+    grid would then lie over other slices than they came from.
+    """
+    nearest = np.abs(grid.slice_z_nm[:, np.newaxis] - image.slice_z_nm).argmin(axis=1)
+    spacing_nm = (grid.spacing_nm[SLICES], *image.spacing_nm[1:])
+    shown = replace(
+        image, data=image.data[nearest], spacing_nm=spacing_nm, slice_z_nm=grid.slice_z_nm
+    )
+    return shown.with_history("show nearest slices")
+
+
+def _middle_nm(stack: Stack) -> float:
+    return float(stack.slice_z_nm[stack.shape[SLICES] // 2])
+
+
+def _hidden(layer: LayerData) -> LayerData:
+    data, attributes, kind = layer
+    return data, attributes | {"visible": False}, kind
+
+
+def _show(viewer: napari.Viewer, layers: Sequence[LayerData]) -> list[Any]:
+    return [viewer.add_layer(Layer.create(*layer)) for layer in layers]
+
+
+def _settle() -> None:
+    """Let the window draw itself."""
+    end = time.monotonic() + SETTLING_S
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.02)
+
+
+def main() -> None:
+    """Open the window, or take its picture."""
+    parser = argparse.ArgumentParser(prog="python -m porescope.viewer.show", description=__doc__)
+    parser.add_argument("result", type=Path)
+    parser.add_argument("picture", type=Path, nargs="?")
+    options = parser.parse_args()
+    if options.picture is not None:
+        save_screenshot(options.result, options.picture)
+    else:
+        open_demo(options.result)
+        napari.run()
+
+
+if __name__ == "__main__":
+    main()

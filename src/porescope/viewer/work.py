@@ -1,0 +1,253 @@
+"""Work behind the window: a thread that starts and follows a job, with progress and cancel.
+
+The thread only waits for the job's process; starting one takes seconds when large arrays go along,
+which the window must not feel.
+"""
+
+# Qt comes without types.
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.utils import progress
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from porescope.errors import Cancelled, PorescopeError
+from porescope.pipeline.jobs import Job
+from porescope.pipeline.run import Report
+from porescope.tracking import Cancel
+
+Task = Callable[[Report, Cancel], Any]
+
+# A cancelled job ends within 1.5 s; closing the window waits for that, and no longer.
+PATIENCE_S = 2.0
+ERROR_COLOUR = "#ff6b6b"
+BAR_STEPS = 1000
+
+
+class Session:
+    """What lives as long as a window: its running work, and the folder of its results."""
+
+    def __init__(self) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._numbers = itertools.count()
+        self._running: dict[threading.Thread, threading.Event] = {}
+
+    def new_folder(self) -> Path:
+        """Return a place for a result that does not exist yet.
+
+        Raises
+        ------
+        PorescopeError
+            If the folder in the plugin's settings cannot be written.
+        """
+        if self._folder is None:
+            parent = results_folder()
+            try:
+                self._folder = tempfile.TemporaryDirectory(
+                    prefix="porescope-", dir=parent, ignore_cleanup_errors=True
+                )
+            except OSError as error:
+                raise PorescopeError(
+                    f"Cannot write results to {parent}: {error.strerror}; choose another folder in "
+                    "Preferences, Porescope."
+                ) from error
+        return Path(self._folder.name) / f"{next(self._numbers):03d}"
+
+    def start(self, work: Callable[[Cancel], None]) -> threading.Event:
+        """Run ``work(cancel)`` in a thread; setting the returned event cancels it."""
+        cancel = threading.Event()
+
+        def run() -> None:
+            try:
+                work(cancel.is_set)
+            finally:
+                self._running.pop(threading.current_thread(), None)
+
+        thread = threading.Thread(target=run, daemon=True)
+        self._running[thread] = cancel
+        thread.start()
+        return cancel
+
+    def close(self) -> None:
+        """Cancel what runs and remove the results."""
+        running = dict(self._running)
+        for cancel in running.values():
+            cancel.set()
+        for thread in running:
+            thread.join(PATIENCE_S)
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+
+def results_folder() -> Path | None:
+    """Return the folder for results in the plugin's settings; None for the system's own."""
+    from napari.settings import get_plugin_settings
+
+    folder = get_plugin_settings("napari-porescope").results.folder.strip()
+    return Path(folder).expanduser() if folder else None
+
+
+def in_process(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Task:
+    """Return a task that runs a function as a :class:`Job`; the arguments are the job's."""
+
+    def task(report: Report, cancel: Cancel) -> Any:
+        job = Job(function, *arguments, **keywords)
+        while not job.ended:
+            news = job.next_news(timeout_s=0.1)
+            if news is not None:
+                report(news.what, news.done, news.total)
+            if cancel():
+                job.cancel()
+        return job.result()
+
+    return task
+
+
+class _Messages(QObject):
+    """What the thread tells the window; Qt carries it over."""
+
+    reported = Signal(str, object, object)
+    ended = Signal(object, object)
+
+
+class Runner(QWidget):
+    """Run and Cancel buttons with a bar and a line for what went wrong.
+
+    Parameters
+    ----------
+    session : Session
+        Of the window.
+    title : str
+        On the button and in napari's activity dock.
+    on_run : callable()
+        Called by the button; starts the work with :meth:`start`, or raises PorescopeError.
+    can_cancel : bool
+        Whether there is a Cancel button.
+    """
+
+    def __init__(
+        self, session: Session, title: str, on_run: Callable[[], None], can_cancel: bool = True
+    ) -> None:
+        super().__init__()
+        self._session = session
+        self._title = title
+        self._on_run = on_run
+        self._activity: Any = None
+        self._stop: threading.Event | None = None
+        self._then: Callable[[Any], None] = lambda result: None
+        self._otherwise: Callable[[PorescopeError], None] = lambda error: None
+        self._messages = _Messages()
+        self._messages.reported.connect(self._show_progress)
+        self._messages.ended.connect(self._end)
+
+        self.run_button = QPushButton(title)
+        self.run_button.clicked.connect(self._run)
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setEnabled(False)
+        self.cancel_button.setVisible(can_cancel)
+        self.cancel_button.clicked.connect(self._cancel)
+        self.bar = QProgressBar()
+        self.bar.setVisible(False)
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        self.message.setVisible(False)
+
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.run_button)
+        if can_cancel:
+            buttons.addWidget(self.cancel_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(buttons)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.message)
+
+    @property
+    def running(self) -> bool:
+        """Whether there is work that has not ended."""
+        return self._stop is not None
+
+    def start(
+        self,
+        task: Task,
+        then: Callable[[Any], None],
+        otherwise: Callable[[PorescopeError], None] = lambda error: None,
+    ) -> None:
+        """Do ``task(report, cancel)`` in a thread, and then ``then(result)`` in the window.
+
+        Where the task fails, the sentence is shown and ``otherwise(error)`` is called.
+        """
+        messages = self._messages  # outlives this widget, should the window close meanwhile
+
+        def work(cancel: Cancel) -> None:
+            result, error = None, None
+            try:
+                result = task(messages.reported.emit, cancel)
+            except PorescopeError as told:
+                error = told
+            except Exception as unexpected:
+                traceback.print_exc()
+                kind = type(unexpected).__name__
+                error = PorescopeError(f"Porescope failed ({kind}: {unexpected}); report it.")
+            messages.ended.emit(result, error)
+
+        self._then, self._otherwise = then, otherwise
+        self.say(None)
+        self.run_button.setEnabled(False)
+        self.cancel_button.setEnabled(True)
+        self.bar.setRange(0, 0)
+        self.bar.setFormat("")
+        self.bar.setVisible(True)
+        self._activity = progress(total=0, desc=self._title)
+        self._stop = self._session.start(work)
+
+    def say(self, told: PorescopeError | str | None) -> None:
+        """Show a sentence, an error in red, or nothing."""
+        wrong = isinstance(told, PorescopeError) and not isinstance(told, Cancelled)
+        self.message.setStyleSheet(f"color: {ERROR_COLOUR};" if wrong else "")
+        self.message.setText("" if told is None else str(told))
+        self.message.setVisible(told is not None)
+
+    def _run(self) -> None:
+        try:
+            self._on_run()
+        except PorescopeError as error:
+            self.say(error)
+
+    def _cancel(self) -> None:
+        if self._stop is not None:
+            self._stop.set()
+            self.cancel_button.setEnabled(False)
+
+    def _show_progress(self, what: str, done: int, total: int) -> None:
+        self.bar.setRange(0, BAR_STEPS if total else 0)
+        self.bar.setValue(BAR_STEPS * done // total if total else 0)
+        self.bar.setFormat(f"{what} %p%")
+        self._activity.set_description(what)
+        self._activity.total = total
+        self._activity.update(done - self._activity.n)
+
+    def _end(self, result: Any, error: PorescopeError | None) -> None:
+        self._stop = None
+        self._activity.close()
+        self.bar.setVisible(False)
+        self.cancel_button.setEnabled(False)
+        self.run_button.setEnabled(True)
+        try:
+            if error is not None:
+                raise error
+            self._then(result)
+        except PorescopeError as told:
+            self.say(told)
+            self._otherwise(told)
