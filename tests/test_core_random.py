@@ -84,3 +84,12 @@ def test_numbers_beyond_64_bits_are_refused(bad):
 def test_more_numbers_than_there_are_is_refused(bad):
     with pytest.raises(ValueError, match="random numbers"):
         _core.uniform(*bad)
+
+
+def test_normal_pairs_come_from_uniform_pairs():
+    first, second = _core.uniform(5, 6, 0, 1000).reshape(-1, 2).T
+    radius = np.sqrt(-2 * np.log(first))
+    expected = np.stack([radius * np.cos(2 * np.pi * second), radius * np.sin(2 * np.pi * second)])
+    np.testing.assert_allclose(
+        _core.normal(5, 6, 0, 1000).reshape(-1, 2).T, expected, rtol=1e-12, atol=1e-15
+    )
