@@ -1,0 +1,11 @@
+"""Files to stacks and back: slices, TIFF of all kinds, OME-Zarr, MRC, HDF5 and NumPy."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "stacks": ["can_read", "read_stack", "write_stack"],
+        "voltages": ["is_voltage_folder", "read_voltages"],
+    },
+)
