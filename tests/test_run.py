@@ -32,13 +32,13 @@ def voltages(tmp_path, texture):
     random = np.random.default_rng(0)
     for kv, shine in ((1.0, 0.1), (2.0, 0.3)):
         images = [
-            100 + 80 * (texture.slice(z / 2, (48, 52), d) > 0) + 10 * shine * random.normal()
+            100 + 80 * (texture.slice(z / 8, (48, 52), d) > 0) + 10 * shine * random.normal()
             for z, d in zip(slice_z_nm, drift, strict=True)
         ]
         noisy = np.stack(images) + 6 * random.normal(size=(6, 48, 52))
         stack = Stack(noisy.clip(0, 255).astype(np.uint8), SPACING, kv, slice_z_nm)
         write_stack(folder / f"{kv:g}kV.ome.zarr", stack)
-    truth = np.stack([texture.slice(z, (48, 52)) > 0 for z in range(22)]).astype(np.uint8)
+    truth = np.stack([texture.slice(z / 4, (48, 52)) > 0 for z in range(22)]).astype(np.uint8)
     write_stack(folder / "truth.ome.zarr", Stack(truth, (2, 2, 2), is_labels=True))
     return folder
 
@@ -60,7 +60,8 @@ def left_over(folder):
 
 
 def test_the_whole_way(voltages, tmp_path):
-    steps = (("load", {"truth": "truth.ome.zarr"}), "align", "segment", "slices", "measure")
+    otsu = ("segment", {"method": "otsu"})
+    steps = (("load", {"truth": "truth.ome.zarr"}), "align", otsu, "slices", "measure")
     out = run_recipe(recipe_for(voltages, *steps), tmp_path / "result")
     labels = read_stack(out / "labels.ome.zarr")
     assert labels.is_labels
