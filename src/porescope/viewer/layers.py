@@ -49,6 +49,7 @@ def to_layer_data(stack: Stack, name: str, **attributes: Any) -> LayerData:
     told = {
         "beam_kv": stack.beam_kv,
         "detector": stack.detector,
+        "spacing_nm": list(stack.spacing_nm),
         "slice_z_nm": stack.slice_z_nm.tolist(),
         "metadata": dict(stack.metadata),
         "history": [dict(entry) for entry in stack.history],
@@ -120,7 +121,7 @@ def from_layer_data(data: Any, attributes: Mapping[str, Any], kind: str) -> Stac
         data=data,
         spacing_nm=tuple(scale),
         beam_kv=told.get("beam_kv"),
-        slice_z_nm=_slice_z_nm(name, data.shape[SLICES], scale[SLICES], z, told.get("slice_z_nm")),
+        slice_z_nm=_slice_z_nm(name, data.shape[SLICES], scale[SLICES], z, told),
         detector=told.get("detector"),
         metadata=told.get("metadata", {}),
         history=told.get("history", ()),
@@ -160,18 +161,20 @@ def _nm_per_unit(name: str, units: Any) -> np.ndarray:
         ) from error
 
 
-def _slice_z_nm(name: str, count: int, spacing: float, first: float, told: Any) -> np.ndarray:
+def _slice_z_nm(
+    name: str, count: int, spacing_nm: float, first_nm: float, told: Mapping[str, Any]
+) -> np.ndarray:
     """Return slice positions, moved to where the layer's first slice now lies."""
-    even = first + spacing * np.arange(count)
-    if told is None:
+    even = first_nm + spacing_nm * np.arange(count)
+    if "slice_z_nm" not in told:
         return even
-    positions = np.asarray(told, dtype=float)
-    steps = np.diff(positions)
-    if steps.size and np.allclose(steps, steps[0], rtol=1e-6):
+    positions = np.asarray(told["slice_z_nm"], dtype=float)
+    nominal_nm = told["spacing_nm"][SLICES]
+    if len(positions) == count and math.isclose(spacing_nm, nominal_nm, rel_tol=1e-6):
+        return positions - positions[0] + first_nm
+    if np.allclose(np.diff(positions), nominal_nm, rtol=1e-6):
         return even
-    if len(positions) != count:
-        raise PorescopeError(
-            f"Layer {name!r} has {count} slices, but the uneven positions of {len(positions)} are "
-            "known; use the whole stack."
-        )
-    return positions - positions[0] + first
+    raise PorescopeError(
+        f"Layer {name!r} has {count} slices {spacing_nm:g} nm apart, but uneven positions are "
+        f"known of {len(positions)} slices {nominal_nm:g} nm apart; use the whole stack as loaded."
+    )

@@ -248,7 +248,7 @@ class StepPanel(Panel):
     def run(self) -> None:
         """Run the step on the chosen layers in a process of its own."""
         parameters = self.step.parse(self.form.values())
-        images = [self.viewer.layers[name] for name in self._checked()]
+        images = [self.viewer.layers[name] for name in self.chosen_images()]
         workspace = Workspace(
             images=tuple(sorted(map(from_layer, images), key=lambda stack: stack.beam_kv or 0.0)),
             labels=self._chosen_labels("labels", self.labels),
@@ -266,7 +266,8 @@ class StepPanel(Panel):
         used = [*images, *self._layers_of("labels", self.labels)]
         self.runner.start(task, lambda result: self._show(result[0], result[1], used))
 
-    def _checked(self) -> list[str]:
+    def chosen_images(self) -> list[str]:
+        """Return the names of the image layers to work on, lowest voltage first."""
         if "images" not in self.step.uses:
             return []
         items = [self.images.item(row) for row in range(self.images.count())]
