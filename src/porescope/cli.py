@@ -86,13 +86,17 @@ def wait_with_bars(job: Job) -> Path:
     """Show a job's progress in the terminal until it ends; Ctrl-C cancels it."""
     from tqdm import tqdm
 
-    bar: tqdm | None = None
+    bar, what = None, ""
     try:
         for news in job.news():
-            if bar is None or bar.desc != f"{news.what}: ":
+            if news.what != what:
+                what = news.what
                 if bar is not None:
                     bar.close()
-                bar = tqdm(total=news.total, desc=news.what, file=sys.stderr)
+                # Bars are for eyes; a log file gets a line a step.
+                bar = tqdm(total=news.total, desc=what, file=sys.stderr, disable=None)
+                if bar.disable:
+                    print(what, file=sys.stderr, flush=True)
             bar.total = news.total
             bar.update(news.done - bar.n)
     except KeyboardInterrupt:
