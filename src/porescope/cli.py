@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from porescope import __version__
 from porescope.errors import PorescopeError
@@ -86,7 +86,8 @@ def wait_with_bars(job: Job) -> Path:
     """Show a job's progress in the terminal until it ends; Ctrl-C cancels it."""
     from tqdm import tqdm
 
-    bar, what = None, ""
+    bar: Any = None
+    what = ""
     try:
         for news in job.news():
             if news.what != what:
