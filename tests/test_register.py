@@ -110,3 +110,10 @@ def test_refusals():
     ]:
         with pytest.raises(PorescopeError, match=says):
             act()
+
+
+def test_large_images_are_binned_without_losing_the_scale(texture, monkeypatch):
+    monkeypatch.setattr("porescope.correct.register.LARGEST_PX", 40)
+    drift = np.array([[0, 0], [1.3, -2.1], [4.0, 0.5]])
+    found = align_stack(drifting_stack(texture, drift, step=0)).offsets_px
+    np.testing.assert_allclose(found, -drift, atol=0.08)

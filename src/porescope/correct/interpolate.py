@@ -133,7 +133,9 @@ def _weights(sources: np.ndarray, gap: np.ndarray, method: Method) -> np.ndarray
 
 
 def _blend_grey(slices: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    blended: np.ndarray = np.tensordot(weights.astype(np.float32), slices.astype(np.float32), axes=1)
+    blended: np.ndarray = np.tensordot(
+        weights.astype(np.float32), slices.astype(np.float32), axes=1
+    )
     if slices.dtype.kind in "bui":
         blended = np.rint(blended)
     # A spline overshoots; no pixel may be brighter or darker than those it comes from.

@@ -20,8 +20,11 @@ from porescope.stack import COLUMNS, ROWS, SLICES, Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
 ALIGNMENT_FORMAT = 1
-# Sub-pixel step of the correlation peak: 1/20 px is finer than the noise of any real pair.
-UPSAMPLING = 20
+# Sub-pixel step of the correlation peak: 1/50 px is finer than the noise of any real pair.
+UPSAMPLING = 50
+# Larger images are binned before they are compared: noise averages out, and the shift of a thousand
+# pixels together is as sharp as that of all.
+LARGEST_PX = 1024
 
 Area = tuple[slice, slice]
 
@@ -187,7 +190,7 @@ def align_stack(
     previous = window.look(stack, 0)
     for index in track(range(1, stack.shape[SLICES]), progress, cancel):
         current = window.look(stack, index)
-        offsets[index] = offsets[index - 1] + _shift(previous, current)
+        offsets[index] = offsets[index - 1] + window.shift(previous, current)
         previous = current
     return Alignment(offsets, stack.beam_kv)
 
@@ -247,7 +250,8 @@ def align_voltages(
             progress(finished + done, total)
 
         for index in track(range(per_stack), report, cancel):
-            shifts[index] = _shift(window.look(reference, index), window.look(stack, index))
+            face = window.look(reference, index)
+            shifts[index] = window.shift(face, window.look(stack, index))
         between[id(stack)] = shifts
     return [Alignment(within.offsets_px + between[id(s)], s.beam_kv) for s in stacks]
 
@@ -265,7 +269,7 @@ def _reference(stacks: Sequence[Stack], reference_kv: float | None) -> Stack:
 
 
 class _Window:
-    """The region that is compared, faded to its mean at the edges, where content comes and goes."""
+    """The region that is compared."""
 
     def __init__(self, shape: Sequence[int], region: tuple[int, int, int, int] | None) -> None:
         y0, y1, x0, x1 = region or (0, shape[ROWS], 0, shape[COLUMNS])
@@ -274,23 +278,41 @@ class _Window:
                 f"The region {(y0, y1, x0, x1)} (y start, y stop, x start, x stop) does not lie in "
                 f"an image of {shape[ROWS]} x {shape[COLUMNS]} pixels."
             )
-        self._area = slice(y0, y1), slice(x0, x1)
-        self._fade = np.outer(np.hanning(y1 - y0 + 2)[1:-1], np.hanning(x1 - x0 + 2)[1:-1]).astype(
-            np.float32
+        self._binning = -(-max(y1 - y0, x1 - x0) // LARGEST_PX)
+        self._area = tuple(
+            slice(start, stop - (stop - start) % self._binning)
+            for start, stop in ((y0, y1), (x0, x1))
         )
 
     def look(self, stack: Stack, index: int) -> np.ndarray:
+        """Return the region of a slice, binned."""
+        from skimage.transform import downscale_local_mean
+
         image = np.asarray(stack.data[(index, *self._area)], dtype=np.float32)
         if not np.isfinite(image).all():
             raise PorescopeError(f"Slice {index} holds values that are not numbers; mend it first.")
-        centred: np.ndarray = (image - image.mean()) * self._fade
-        return centred
+        binned: np.ndarray = downscale_local_mean(image, (self._binning, self._binning))
+        return binned
+
+    def shift(self, reference: np.ndarray, moving: np.ndarray) -> np.ndarray:
+        """Return what to add to the coordinates of ``moving``'s content to match ``reference``."""
+        whole = np.rint(_correlate(reference, moving)).astype(int)
+        # The fading stays where it is while the content moves, which pulls the peak towards zero;
+        # between parts that show the same place there is nothing left to pull.
+        overlap = _correlate(_part(reference, whole), _part(moving, -whole))
+        return self._binning * (whole + overlap)
 
 
-def _shift(reference: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """Return what to add to the coordinates of ``moving``'s content to match ``reference``."""
+def _part(image: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Return what of an image lies within the same image moved by ``offset``."""
+    (y, x), (height, width) = offset, image.shape
+    return image[max(y, 0) : height + min(y, 0), max(x, 0) : width + min(x, 0)]
+
+
+def _correlate(reference: np.ndarray, moving: np.ndarray) -> np.ndarray:
     from skimage.registration import phase_cross_correlation
 
+    reference, moving = _faded(reference), _faded(moving)
     if not (reference.any() and moving.any()):
         return np.zeros(2)  # a blank slice tells nothing: it is left where its neighbour is
     # Plain correlation: whitening ("phase") lets the noise of small, dim slices decide.
@@ -298,6 +320,13 @@ def _shift(reference: np.ndarray, moving: np.ndarray) -> np.ndarray:
         reference, moving, upsample_factor=UPSAMPLING, normalization=None
     )
     return np.asarray(shift, dtype=np.float64)
+
+
+def _faded(image: np.ndarray) -> np.ndarray:
+    """Return an image without its mean, faded out at the edges, where content comes and goes."""
+    rows, columns = (np.hanning(size + 2)[1:-1].astype(np.float32) for size in image.shape)
+    faded: np.ndarray = (image - image.mean()) * np.outer(rows, columns)
+    return faded
 
 
 def _moved_slice(image: np.ndarray, offset: np.ndarray, order: int) -> np.ndarray:
