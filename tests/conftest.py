@@ -1,7 +1,11 @@
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+# Tests neither see nor change the settings of the user's own napari; read when it is imported.
+os.environ["NAPARI_CONFIG"] = ""
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

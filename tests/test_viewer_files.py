@@ -7,7 +7,7 @@ import pytest
 
 from porescope import PorescopeError, Stack
 from porescope.errors import MissingMetadata
-from porescope.io import read_stack, write_stack
+from porescope.io import write_stack
 from porescope.pipeline import Workspace, save_workspace
 
 pytest.importorskip("napari", reason="napari is not installed")

@@ -109,7 +109,7 @@ def test_a_duplicate_keeps_uneven_positions_and_one_cut_short_is_refused():
     stack = small_stack(slice_z_nm=[0, 10, 25, 30])
     data, attributes, kind = Layer.create(*to_layer_data(stack, "2kV")).as_layer_data_tuple()
     assert same(from_layer(Layer.create(data, attributes, kind)), stack)
-    with pytest.raises(PorescopeError, match="has 3 slices 10 nm apart, but uneven positions are known of 4"):
+    with pytest.raises(PorescopeError, match="has 3 slices .* positions are known of 4"):
         from_layer(Layer.create(data[:3], attributes, kind))
 
 
@@ -146,7 +146,8 @@ def test_contrast_looks_at_three_slices_only():
         read.append(z)
         return np.full((1, 8, 8), float(z))
 
-    lazy = da.map_blocks(plane, chunks=((1,) * 40, (8,), (8,)), dtype=float, meta=np.empty((0,) * 3))
+    chunks = ((1,) * 40, (8,), (8,))
+    lazy = da.map_blocks(plane, chunks=chunks, dtype=float, meta=np.empty((0, 0, 0)))
     low, high = contrast_limits(lazy)
     assert set(read) == {0, 20, 39}
     assert 0 <= low < high <= 39

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dummy_steps import DUMMY
 
+from dummy_steps import DUMMY
 from porescope import Stack
 from porescope.errors import MissingMetadata
 from porescope.io import write_stack
@@ -275,8 +275,8 @@ def test_closing_the_window_cancels_its_work_and_removes_its_results(make_napari
     viewer = make_napari_viewer()
     viewer.add_layer(Layer.create(*to_layer_data(an_image(), "2kV")))
     open_dock(viewer, "align")
-    session = viewer.window.dock_widgets[NAME].session
-    folder = session.new_folder().parent
+    dock = viewer.window.dock_widgets[NAME]
+    folder = dock.session.new_folder().parent
     ended = []
 
     def work(cancel):
@@ -284,7 +284,8 @@ def test_closing_the_window_cancels_its_work_and_removes_its_results(make_napari
             time.sleep(0.01)
         ended.append(True)
 
-    session.start(work)
+    dock.session.start(work)
+    del dock
     assert folder.is_dir()
     viewer.close()
     qtbot.wait_until(lambda: bool(ended) and not folder.exists(), timeout=PATIENCE_MS)

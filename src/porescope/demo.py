@@ -49,7 +49,7 @@ def run_demo(out: Path, headless: bool) -> None:
     )
     result = wait_with_bars(job)
     with_window = has_display() and not headless
-    trouble = _no_viewer() or (None if with_window else _take_picture(result / PICTURE))
+    trouble = _no_viewer() or (None if with_window else take_picture(result / PICTURE))
     print(_summary(result))
     if trouble:
         print(trouble)
@@ -79,8 +79,14 @@ def _no_viewer() -> str | None:
     return None
 
 
-def _take_picture(path: Path) -> str | None:
-    """Take a picture of the window; return a sentence where that fails."""
+def take_picture(path: Path) -> str | None:
+    """Take a picture of the window with the result around ``path``.
+
+    Returns
+    -------
+    str or None
+        A sentence on why there is no picture, if there is none.
+    """
     if has_display():
         display: tuple[str, ...] = ()
     elif shutil.which(VIRTUAL_DISPLAY[0]):

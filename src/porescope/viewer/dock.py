@@ -41,9 +41,9 @@ class Dock(QScrollArea):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self.session = Session()
-        # Bound to the plain session, since this widget is gone by then.
-        self.destroyed.connect(self.session.close)
+        self.session = session = Session()
+        # This widget is gone by then, and Qt would keep a bound method only weakly.
+        self.destroyed.connect(lambda: session.close())
         self.panels: dict[str, Panel] = {"load": LoadPanel(napari_viewer, self.session)}
         # Files are opened by the Load panel, which can ask.
         for name, step in steps().items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from porescope.io import read_stack, read_voltages
 from porescope.sample_data import sample_folder
 from porescope.viewer.layers import TRUTH_COLOUR, LayerData
@@ -16,4 +18,4 @@ def gold() -> list[LayerData]:
 def gold_truth() -> list[LayerData]:
     """Return the labels that the samples were imaged from."""
     truth = read_stack(sample_folder() / "truth.tif")
-    return [labels_layer(truth.with_data(truth.data, is_labels=True), "truth", TRUTH_COLOUR)]
+    return [labels_layer(replace(truth, is_labels=True), "truth", TRUTH_COLOUR)]

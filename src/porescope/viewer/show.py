@@ -12,7 +12,8 @@ from typing import Any
 import napari
 import numpy as np
 from napari.layers import Layer
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QDockWidget, QWidget
 
 from porescope.pipeline.workspace import Workspace, load_workspace
 from porescope.stack import SLICES, Stack
@@ -21,6 +22,7 @@ from porescope.viewer.layers import TRUTH_COLOUR, LayerData
 from porescope.viewer.readers import image_layers, labels_layer, read_layers
 
 WINDOW_PX = (1280, 800)
+TITLE_PX = 440
 SETTLING_S = 1.5
 
 
@@ -34,9 +36,15 @@ def open_demo(result: Path, inputs: Sequence[Path] = ()) -> napari.Viewer:
     inputs : sequence of Path, optional
         What it was made from; by default, the inputs it names that are still there.
     """
+    viewer = napari.Viewer(title="Porescope")
+    fill(viewer, result, inputs)
+    return viewer
+
+
+def fill(viewer: napari.Viewer, result: Path, inputs: Sequence[Path] = ()) -> None:
+    """Show a result in a window; see :func:`open_demo`."""
     workspace, _ = load_workspace(result)
     inputs = inputs or [path for path in workspace.inputs if path.exists()]
-    viewer = napari.Viewer(title="Porescope")
     for path in inputs:
         _show(viewer, [_hidden(layer) for layer in read_layers(path)])
     images = _show(viewer, _result_images(workspace))
@@ -48,10 +56,11 @@ def open_demo(result: Path, inputs: Sequence[Path] = ()) -> napari.Viewer:
         (labels,) = _show(viewer, [labels_layer(workspace.labels, "labels", opacity=0.9)])
         labels.contour = 1
         viewer.dims.set_point(SLICES, _middle_nm(workspace.labels))
-    viewer.scale_bar.visible = True
-    open_dock(viewer, "measure").show_scores(workspace.scores)
-    viewer.reset_view()
-    return viewer
+    viewer.canvas.overlays.scale_bar.visible = True
+    panel = open_dock(viewer, "measure")
+    panel.show_scores(workspace.scores)
+    _widen(panel)
+    _fit(viewer)
 
 
 def save_screenshot(result: Path, path: Path) -> None:
@@ -59,7 +68,7 @@ def save_screenshot(result: Path, path: Path) -> None:
     viewer = open_demo(result)
     viewer.window.resize(*WINDOW_PX)
     _settle()
-    viewer.reset_view()
+    _fit(viewer)
     _settle()
     viewer.screenshot(str(path), canvas_only=False, flash=False)
     viewer.close()
@@ -102,6 +111,22 @@ def _hidden(layer: LayerData) -> LayerData:
 
 def _show(viewer: napari.Viewer, layers: Sequence[LayerData]) -> list[Any]:
     return [viewer.add_layer(Layer.create(*layer)) for layer in layers]
+
+
+def _widen(panel: QWidget) -> None:
+    """Make the dock wide enough for its title."""
+    window = panel.window()
+    docks = [d for d in window.findChildren(QDockWidget) if d.isAncestorOf(panel)]
+    window.resizeDocks(docks, [TITLE_PX], Qt.Orientation.Horizontal)
+
+
+def _fit(viewer: napari.Viewer) -> None:
+    """Fill the canvas with the top layer; the stacks as imaged are larger."""
+    viewer.reset_view()
+    low, high = viewer.layers[-1].extent.world
+    whole = np.ptp(viewer.layers.extent.world, axis=0)
+    viewer.scene.camera.center = (low + high) / 2
+    viewer.scene.camera.zoom *= (whole / (high - low))[1:].min()
 
 
 def _settle() -> None:
