@@ -101,7 +101,7 @@ def test_refusals():
     one, two = (Stack(np.zeros((n, 8, 8)), (1, 1, 1), 2.0) for n in (1, 2))
     for act, says in [
         (lambda: align_stack(one), "single image"),
-        (lambda: align_stack(two, region=(0, 9, 0, 8)), "region"),
+        (lambda: align_stack(two, region=(0, 9, None, 8)), "region"),
         (lambda: align_voltages([one, two]), "shape"),
         (lambda: align_voltages([two], reference_kv=5), "no stack at 5 kV"),
         (lambda: Alignment(np.zeros((3, 2))).apply(two), "same slices"),

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from porescope import PorescopeError, Stack
+from porescope.stack import region_slices
 
 SPACING = (10.0, 2.5, 2.5)
 
@@ -54,6 +55,20 @@ def test_positions_cannot_be_changed_behind_its_back():
 def test_dask_data_stay_lazy():
     data = da.zeros((2, 3, 4), dtype=np.uint8)
     assert Stack(data, SPACING).data is data
+
+
+def test_a_cropped_stack_knows_where_it_lies():
+    stack = Stack(np.arange(60).reshape(3, 4, 5), (10, 2, 3), origin_yx_nm=(100, 200))
+    part = stack.crop(*region_slices((1, None, None, 4), stack.shape))
+    assert part.shape == (3, 3, 4)
+    assert part.data[0, 0, 0] == 5
+    assert part.origin_yx_nm == (102, 200)
+
+
+@pytest.mark.parametrize("region", [(0, 5, 0, 5), (2, 2, 0, 5), (-1, 3, 0, 5), (3, 2, 0, 5)])
+def test_a_region_beyond_the_image_is_refused(region):
+    with pytest.raises(PorescopeError, match="does not lie in an image of 4 x 5"):
+        region_slices(region, (3, 4, 5))
 
 
 finite = st.floats(1e-3, 1e6)

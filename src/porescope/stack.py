@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SLICES, ROWS, COLUMNS = 0, 1, 2
 
+Region = tuple[int | None, int | None, int | None, int | None]
+"""y start, y stop, x start, x stop in pixels; None reaches to the edge."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stack:
@@ -115,6 +118,16 @@ class Stack:
         """Return the same stack with other voxels, and other fields where given."""
         return replace(self, data=data, **changes)
 
+    def crop(self, rows: slice, columns: slice) -> Stack:
+        """Return the part between some rows and columns; ``origin_yx_nm`` tells where it lies."""
+        y, x = (
+            origin + part.start * self.spacing_nm[axis]
+            for origin, part, axis in zip(
+                self.origin_yx_nm, (rows, columns), (ROWS, COLUMNS), strict=True
+            )
+        )
+        return replace(self, data=self.data[:, rows, columns], origin_yx_nm=(y, x))
+
     def with_history(self, step: str, **parameters: Any) -> Stack:
         """Return the same stack with one entry more in its history."""
         return replace(self, history=(*self.history, {"step": step, "parameters": parameters}))
@@ -176,6 +189,26 @@ class Stack:
         if "y" in array.coords and "x" in array.coords:
             fields["origin_yx_nm"] = tuple(float(array.coords[axis][0]) for axis in "yx")
         return cls(data=array.data, spacing_nm=spacing_nm, **fields)
+
+
+def region_slices(region: Region | None, shape: Sequence[int]) -> tuple[slice, slice]:
+    """Return the rows and columns of a region, or of the whole image.
+
+    Raises
+    ------
+    PorescopeError
+        If the region is empty or reaches beyond the image.
+    """
+    height, width = shape[ROWS:]
+    y0, y1, x0, x1 = region or (None,) * 4
+    rows = slice(y0 or 0, height if y1 is None else y1)
+    columns = slice(x0 or 0, width if x1 is None else x1)
+    if not (0 <= rows.start < rows.stop <= height and 0 <= columns.start < columns.stop <= width):
+        raise PorescopeError(
+            f"The region {region} (y start, y stop, x start, x stop) does not lie in an image of "
+            f"{height} x {width} pixels (y, x)."
+        )
+    return rows, columns
 
 
 def checked_spacing_nm(spacing_nm: Sequence[float]) -> tuple[float, float, float]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from porescope.errors import PorescopeError
 from porescope.files import write_beside
-from porescope.stack import COLUMNS, ROWS, SLICES, Stack
+from porescope.stack import SLICES, Region, Stack, region_slices
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
 ALIGNMENT_FORMAT = 1
@@ -78,27 +78,15 @@ class Alignment:
 
         def moved(block: np.ndarray, block_info: Any = None) -> np.ndarray:
             index = block_info[0]["array-location"][SLICES][0]
-            return _moved_slice(block[0], offsets[index], order)[np.newaxis, rows, columns]
+            return _moved_slice(block[0], offsets[index], order)[np.newaxis]
 
         import dask.array as da
 
         lazy = da.asarray(stack.data).rechunk((1, -1, -1))
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        data = da.map_blocks(
-            moved,
-            lazy,
-            chunks=(lazy.chunks[SLICES], (height,), (width,)),
-            dtype=lazy.dtype,
-            meta=np.empty((0, 0, 0), lazy.dtype),
-        )
-        origin_y, origin_x = stack.origin_yx_nm
-        return stack.with_data(
-            data if isinstance(stack.data, da.Array) else data.compute(),
-            origin_yx_nm=(
-                origin_y + rows.start * stack.spacing_nm[ROWS],
-                origin_x + columns.start * stack.spacing_nm[COLUMNS],
-            ),
-        )
+        meta = np.empty((0, 0, 0), lazy.dtype)
+        data = da.map_blocks(moved, lazy, dtype=lazy.dtype, meta=meta)
+        whole = stack.with_data(data if isinstance(stack.data, da.Array) else data.compute())
+        return whole.crop(rows, columns)
 
     def save(self, path: str | Path) -> None:
         """Write the alignment as JSON."""
@@ -159,7 +147,7 @@ def common_area(alignments: Sequence[Alignment], shape: Sequence[int]) -> Area:
 def align_stack(
     stack: Stack,
     *,
-    region: tuple[int, int, int, int] | None = None,
+    region: Region | None = None,
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
 ) -> Alignment:
@@ -199,7 +187,7 @@ def align_voltages(
     stacks: Sequence[Stack],
     reference_kv: float | None = None,
     *,
-    region: tuple[int, int, int, int] | None = None,
+    region: Region | None = None,
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
 ) -> list[Alignment]:
@@ -271,17 +259,12 @@ def _reference(stacks: Sequence[Stack], reference_kv: float | None) -> Stack:
 class _Window:
     """The region that is compared."""
 
-    def __init__(self, shape: Sequence[int], region: tuple[int, int, int, int] | None) -> None:
-        y0, y1, x0, x1 = region or (0, shape[ROWS], 0, shape[COLUMNS])
-        if not (0 <= y0 < y1 <= shape[ROWS] and 0 <= x0 < x1 <= shape[COLUMNS]):
-            raise PorescopeError(
-                f"The region {(y0, y1, x0, x1)} (y start, y stop, x start, x stop) does not lie in "
-                f"an image of {shape[ROWS]} x {shape[COLUMNS]} pixels."
-            )
-        self._binning = -(-max(y1 - y0, x1 - x0) // LARGEST_PX)
+    def __init__(self, shape: Sequence[int], region: Region | None) -> None:
+        area = region_slices(region, shape)
+        size = max(part.stop - part.start for part in area)
+        self._binning = -(-size // LARGEST_PX)
         self._area = tuple(
-            slice(start, stop - (stop - start) % self._binning)
-            for start, stop in ((y0, y1), (x0, x1))
+            slice(part.start, part.stop - (part.stop - part.start) % self._binning) for part in area
         )
 
     def look(self, stack: Stack, index: int) -> np.ndarray:

@@ -13,7 +13,6 @@ from porescope.errors import PorescopeError
 from porescope.pipeline.workspace import Workspace
 from porescope.tracking import Cancel, Progress
 
-
 VOLUMES = ("images", "labels", "truth")
 
 

@@ -14,7 +14,7 @@ from porescope.errors import PorescopeError
 from porescope.pipeline.step import Parameters, step
 from porescope.pipeline.workspace import Workspace, image_name
 from porescope.segment.classical import Method as SegmentationMethod
-from porescope.stack import COLUMNS, ROWS, SLICES, Stack
+from porescope.stack import COLUMNS, ROWS, SLICES, Region, Stack, region_slices
 from porescope.tracking import Cancel, Progress
 
 Length = Annotated[float, Field(gt=0)]
@@ -66,8 +66,10 @@ class AlignParameters(Parameters):
     reference_kv: float | None = Field(
         None, gt=0, description="voltage that others are aligned to; the nearest to 2 kV by default"
     )
-    region: tuple[int, int, int, int] | None = Field(
-        None, description="y start, y stop, x start, x stop in pixels, such as a fiducial"
+    region: Region | None = Field(
+        None,
+        description="what to look at, such as a fiducial: y start, y stop, x start, x stop in "
+        "pixels; empty to the edge",
     )
 
 
@@ -98,6 +100,28 @@ def align(
             row |= {f"{name} y px": y, f"{name} x px": x}
     workspace = replace(workspace, images=aligned, alignments=tuple(alignments))
     return workspace.with_table("alignment", rows)
+
+
+class CropParameters(Parameters):
+    """What to keep."""
+
+    region: Region = Field(
+        (None, None, None, None),
+        description="what to keep: y start, y stop, x start, x stop in pixels; empty to the edge",
+    )
+
+
+@step("crop", uses=("images",), made="cropped")
+def crop(
+    workspace: Workspace, parameters: CropParameters, *, progress: Progress, cancel: Cancel
+) -> Workspace:
+    """Keep a part of every slice, such as all but the fiducial."""
+    values = parameters.model_dump(mode="json")
+    images = tuple(
+        image.crop(*region_slices(parameters.region, image.shape)).with_history("crop", **values)
+        for image in workspace.need_images()
+    )
+    return replace(workspace, images=images)
 
 
 class SegmentParameters(Parameters):
