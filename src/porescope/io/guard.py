@@ -13,6 +13,9 @@ MAX_BLOCK_BYTES = 2 << 30
 MAX_TOTAL_BYTES = 16 << 40
 """The largest volume that is taken for real rather than for a damaged header."""
 
+MAX_BLOCKS = 10_000_000
+"""The most chunks a volume may be divided into on the disk; 64 voxels a side is a good size."""
+
 MAX_COMPRESSION = 5000
 """No microscope image shrinks further; the limit of deflate is 1032."""
 
@@ -54,11 +57,22 @@ def check_holds_something(path: Path) -> None:
 def check_size(path: Path, shape: Sequence[int], itemsize: int, block: Sequence[int]) -> None:
     """Refuse sizes that no stack has, before anything is allocated.
 
+    Parameters
+    ----------
+    path : Path
+        The file that messages name.
+    shape : sequence of ints
+        Number of voxels (z, y, x).
+    itemsize : int
+        Bytes of a voxel.
+    block : sequence of three ints
+        What is stored and read at once.
+
     Raises
     ------
     PorescopeError
-        If the volume, or one block of it, is beyond :data:`MAX_TOTAL_BYTES` or
-        :data:`MAX_BLOCK_BYTES`, or there is no voxel in it.
+        If the volume, one block of it, or their number is beyond :data:`MAX_TOTAL_BYTES`,
+        :data:`MAX_BLOCK_BYTES` or :data:`MAX_BLOCKS`, or there is no voxel in it.
     """
     if min(shape, default=0) < 1:
         raise PorescopeError(f"{path} holds no image: its shape is {tuple(shape)}.")
@@ -72,6 +86,12 @@ def check_size(path: Path, shape: Sequence[int], itemsize: int, block: Sequence[
                 f"{path} declares a {what} of {size / 2**30:.3g} GiB, more than the "
                 f"{limit >> 30} GiB that can be real; it is damaged, or must be split first."
             )
+    blocks = math.prod(-(-n // b) for n, b in zip(shape, block, strict=True))
+    if blocks > MAX_BLOCKS:
+        raise PorescopeError(
+            f"{path} is divided into {blocks:,} chunks of {tuple(block)} voxels; "
+            "write it with larger ones."
+        )
 
 
 def check_plausible(path: Path, declared: int, stored: int, compressed: bool) -> None:

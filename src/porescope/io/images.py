@@ -42,10 +42,11 @@ def picture_header(path: Path) -> tuple[tuple[int, int], np.dtype]:
 
     check_holds_something(path)
     with naming(path):
-        properties = imageio.v3.improps(path, plugin="pillow", index=0)
-    if (properties.n_images or 1) > 1:
-        raise PorescopeError(f"{path} holds {properties.n_images} pictures; give one a slice.")
-    shape, dtype = properties.shape, np.dtype(properties.dtype)
+        properties = imageio.v3.improps(path, plugin="pillow", index=...)
+    count, *shape = properties.shape
+    if count != 1:
+        raise PorescopeError(f"{path} holds {count} pictures; give one a slice.")
+    dtype = np.dtype(properties.dtype)
     declared = math.prod(shape) * dtype.itemsize
     check_plausible(path, declared, path.stat().st_size, compressed=True)
     return (shape[0], shape[1]), dtype

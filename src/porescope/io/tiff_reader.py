@@ -32,6 +32,9 @@ from porescope.io.vendor import vendor_facts
 TIFF_SUFFIXES = (".tif", ".tiff")
 SLICE_AXES = "ZIQ"
 
+DESCRIPTIONS = {270, 34118, 34680, 34682, 50431, 50839, 51023}
+"""Tags that hold what programs and microscopes tell of an image."""
+
 
 @dataclass(frozen=True)
 class TiffPlane:
@@ -82,6 +85,7 @@ def open_tiff(path: Path) -> TiffContent:
     check_holds_something(path)
     with naming(path), tifffile.TiffFile(path, _multifile=False) as tif:
         _check_page_chain(path, tif)
+        _check_descriptions(path, tif)
         series = _only_series(path, tif)
         _check_grey(path, series.keyframe)
         source = _source(path, tif, series)
@@ -101,6 +105,22 @@ def _check_page_chain(path: Path, tif: Any) -> None:
         raise PorescopeError(
             f"{path} is truncated or damaged: page {len(tif.pages)} is announced but not there; "
             "copy it again."
+        )
+
+
+def _check_descriptions(path: Path, tif: Any) -> None:
+    """Refuse a file that announces a description it does not hold; tifffile would leave it out."""
+    page, layout, file = tif.pages.first, tif.tiff, tif.filehandle
+    file.seek(page.offset)
+    (count,) = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))
+    entries = file.read(count * layout.tagsize)
+    codes = {
+        struct.unpack_from(f"{tif.byteorder}H", entries, start)[0]
+        for start in range(0, len(entries), layout.tagsize)
+    }
+    if (codes & DESCRIPTIONS) - set(page.tags.keys()):
+        raise PorescopeError(
+            f"{path} is truncated or damaged: its description is not there; copy it again."
         )
 
 
@@ -143,7 +163,7 @@ def _source(path: Path, tif: Any, series: Any) -> Source:
     if series.dtype is None:
         raise PorescopeError(f"{path} holds {page.bitspersample}-bit values; save it as 8 or 16.")
     dtype = np.dtype(series.dtype)
-    check_size(path, (planes, *plane), dtype.itemsize, plane)
+    check_size(path, (planes, *plane), dtype.itemsize, (1, *plane))
     _check_promise(path, tif, planes, math.prod(series.shape))
     if series.dataoffset is not None and page.samplesperpixel == 1:
         declared = planes * math.prod(plane) * dtype.itemsize

@@ -131,7 +131,7 @@ def _axes(multiscale: Mapping[str, Any], ndim: int) -> tuple[list[str], list[str
     names = [str(axis["name"] if isinstance(axis, Mapping) else axis).lower() for axis in axes]
     units = [axis.get("unit") if isinstance(axis, Mapping) else None for axis in axes]
     if len(names) != ndim or tuple(names[-2:]) != ("y", "x"):
-        raise PorescopeError(f"axes {names} for {ndim} dimensions, expected them to end in y, x")
+        raise ValueError(f"axes {names} for {ndim} dimensions; expected z, y, x at the end")
     return names, units
 
 
