@@ -103,6 +103,13 @@ def test_hierarchy_is_solid_where_every_level_is():
     assert both[coarse].mean() == pytest.approx(0.6, abs=0.02)
 
 
+def test_levels_of_one_wavelength_are_independent():
+    solid = hierarchical_leveled_wave(
+        (64, 64, 64), spacing_nm=2.5, wavelengths_nm=(20, 20), solid_fractions=(0.5, 0.5)
+    )
+    assert solid.mean() == pytest.approx(0.25, abs=0.03)
+
+
 def test_upper_quantile():
     values = np.random.default_rng(0).normal(size=(10, 100, 100)).clip(-9, 9)
     assert upper_quantile(values, 0.2, 9.0) == pytest.approx(np.quantile(values, 0.8), abs=1e-3)
