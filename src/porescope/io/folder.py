@@ -120,7 +120,9 @@ def open_folder(folder: Path) -> tuple[Source, Facts, int]:
             )
         _check_same_settings(path, its_facts, files[0], facts)
         readers.append(Plane(source))
-    facts = _setup_facts(folder).completed_by(_named_positions(files, facts))
+    setup = _setup_facts(folder)
+    thickness = Facts(spacing_nm=(setup.spacing_nm[0], None, None))
+    facts = thickness.completed_by(_named_positions(files, facts)).completed_by(setup)
     _, height, width = first.shape
     return Slices(folder, tuple(readers), (height, width), first.dtype), facts, rows
 
@@ -177,14 +179,7 @@ def _setup_facts(folder: Path) -> Facts:
         for places in (SETUP_THICKNESS, SETUP_PIXEL)
     ]
     z, pixel = (to_nm(text, "um") for text in texts)
-    return Facts(
-        spacing_nm=(z, None, None),
-        metadata={
-            key: value
-            for key, value in {
-                "slice_thickness_source": setups[0].name if z else None,
-                "atlas_pixel_nm": pixel,
-            }.items()
-            if value is not None
-        },
-    )
+    metadata = {"spacing_source": setups[0].name} if pixel else {}
+    if z:
+        metadata["slice_thickness_source"] = setups[0].name
+    return Facts(spacing_nm=(z, pixel, pixel), metadata=metadata)

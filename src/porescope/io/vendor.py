@@ -16,9 +16,11 @@ from xml.etree import ElementTree
 
 from porescope.io.facts import Facts, PartialSpacing, to_nm, to_number
 
+ZEISS_TAG = 34118
 TESCAN_TAG = 50431
 FIBICS_TAG = 51023
 TRAILING_TEXT_BYTES = 64 << 10
+ZEISS_BYTES = 1 << 20
 ZEISS_DISPLAY_COLUMNS = 1024
 
 
@@ -42,13 +44,14 @@ def vendor_facts(tif: Any, path: Path) -> tuple[Facts, int | None]:
     tescan = _tescan_text(page, path)
     fei = tif.fei_metadata or _trailing_text(path)
     fibsem = next((entry for entry in tif.shaped_metadata or () if "pixel_size" in entry), None)
-    zeiss = _zeiss(tif.sem_metadata, page.imagewidth) if tif.sem_metadata else Facts()
+    entries = _zeiss_entries(tif, page)
+    zeiss = _zeiss(entries, page.imagewidth) if entries else Facts()
     if fei:
         return _fei(fei), _image_rows(fei, page.imagewidth)
     if FIBICS_TAG in page.tags:  # Atlas scans by itself, so the pixel size of SmartSEM is not its
         unscaled = replace(zeiss, spacing_nm=Facts().spacing_nm)
         return _fibics(str(page.tags[FIBICS_TAG].value)).completed_by(unscaled), None
-    if tif.sem_metadata:
+    if entries:
         return zeiss, None
     if tescan:
         strip = int(to_number(tescan.get("ImageStripSize")) or 0)
@@ -154,45 +157,55 @@ def _trailing_text(path: Path) -> dict[str, dict[str, str]]:
     return sections
 
 
-def _zeiss(tags: Mapping[str, Any], columns: int) -> Facts:
+def _zeiss_entries(tif: Any, page: Any) -> dict[str, str]:
+    """Return the named values of SmartSEM: a key, then a line such as ``EHT = 950 V``."""
+    if ZEISS_TAG not in page.tags:
+        return {}
+    tag = page.tags[ZEISS_TAG]
+    tif.filehandle.seek(tag.valueoffset)
+    raw = tif.filehandle.read(min(tag.valuebytecount, ZEISS_BYTES))
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", errors="replace")
+    found = re.findall(r"^((?:AP|DP|SV)_\w+)\s*\n[^=:\n]*[=:]([^\n\0]*)", text, re.MULTILINE)
+    return {key: value.strip() for key, value in found}
+
+
+def _zeiss(entries: Mapping[str, str], columns: int) -> Facts:
+    def value_and_unit(key: str) -> tuple[str | None, str]:
+        match = re.fullmatch(r"([-+.\deE]+)\s*(\S*)", entries.get(key, ""))
+        return (match[1], match[2]) if match else (None, "")
+
     def length_nm(key: str) -> float | None:
-        _, value, unit = (*tags.get(key, ()), None, None, None)[:3]
-        return to_nm(value, unit)
+        return to_nm(*value_and_unit(key))
 
     def value_in(key: str, factors: Mapping[str, float]) -> float | None:
-        _, value, unit = (*tags.get(key, ()), None, None, None)[:3]
+        value, unit = value_and_unit(key)
         return _scaled(value, factors[unit]) if unit in factors else None
 
-    def text(key: str) -> str | None:
-        entry = tags.get(key, ())
-        return str(entry[1]) if len(entry) > 1 and entry[1] != "" else None
-
-    def flag(key: str) -> bool | None:
-        entry = tags.get(key, ())
-        return bool(entry[1]) if len(entry) > 1 and isinstance(entry[1], bool) else None
-
-    source, pixel_nm = "Zeiss AP_IMAGE_PIXEL_SIZE", length_nm("ap_image_pixel_size")
+    source, pixel_nm = "Zeiss AP_IMAGE_PIXEL_SIZE", length_nm("AP_IMAGE_PIXEL_SIZE")
     if pixel_nm is None:
         # AP_PIXEL_SIZE is that of a display 1024 pixels wide; images stored wider have smaller
         # pixels, which can be told where the stored width is named and is that of the file.
-        source, pixel_nm = "Zeiss AP_PIXEL_SIZE", length_nm("ap_pixel_size")
-        stored = re.match(r"(\d+)", text("dp_image_store") or "")
+        source, pixel_nm = "Zeiss AP_PIXEL_SIZE", length_nm("AP_PIXEL_SIZE")
+        stored = re.match(r"(\d+)", entries.get("DP_IMAGE_STORE", ""))
         if pixel_nm is not None and stored and int(stored[1]) == columns:
             pixel_nm *= ZEISS_DISPLAY_COLUMNS / columns
     volts = {"kV": 1.0, "V": 1e-3}
-    date = " ".join(filter(None, (text("ap_date"), text("ap_time"))))
+    date = " ".join(filter(None, (entries.get("AP_DATE"), entries.get("AP_TIME"))))
     return _facts(
         "Zeiss",
         (None, pixel_nm, pixel_nm),
         source,
-        beam_kv=value_in("ap_actualkv", volts) or value_in("ap_manualkv", volts),
-        detector=text("dp_detector_type") or text("dp_detector_channel"),
-        current_pa=value_in("ap_iprobe", {"fA": 1e-3, "pA": 1.0, "nA": 1e3, "µA": 1e6}),
-        dwell_us=value_in("dp_dwell_time", {"ns": 1e-3, "µs": 1.0, "us": 1.0, "ms": 1e3}),
-        working_distance_mm=value_in("ap_wd", {"mm": 1.0, "µm": 1e-3, "m": 1e3}),
-        tilt_deg=value_in("ap_stage_at_t", {"°": 1.0}),
-        tilt_corrected=flag("dp_tilt_correction"),
-        instrument=text("sv_serial_number"),
+        beam_kv=value_in("AP_ACTUALKV", volts) or value_in("AP_MANUALKV", volts),
+        detector=entries.get("DP_DETECTOR_TYPE") or entries.get("DP_DETECTOR_CHANNEL"),
+        current_pa=value_in("AP_IPROBE", {"fA": 1e-3, "pA": 1.0, "nA": 1e3, "µA": 1e6}),
+        dwell_us=value_in("DP_DWELL_TIME", {"ns": 1e-3, "µs": 1.0, "us": 1.0, "ms": 1e3}),
+        working_distance_mm=value_in("AP_WD", {"mm": 1.0, "µm": 1e-3, "m": 1e3}),
+        tilt_deg=value_in("AP_STAGE_AT_T", {"°": 1.0}),
+        tilt_corrected=_flag(entries.get("DP_TILT_CORRECTION")),
+        instrument=entries.get("SV_SERIAL_NUMBER"),
         date=date,
     )
 
