@@ -21,7 +21,7 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	QT_QPA_PLATFORM=offscreen $(BIN)/npe2 validate --imports napari-porescope
 
-$(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt napari.yaml $(wildcard cuda/*) $(wildcard sample_data/*)
+$(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt napari.yaml $(wildcard cuda/*) $(wildcard sample_data/* sample_data/npg_multivoltage/*)
 	tools/debian_packages.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viewer,test]'

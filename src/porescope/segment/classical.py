@@ -1,13 +1,12 @@
 """Segmentation by grey value alone: Otsu's threshold and k-means.
 
-Both decide from the histogram or a sample of all slices, then label voxel by voxel, so stacks
-larger than memory stay lazy.
+Both look at the lowest voltage only, where shine-through is weakest. They decide from the histogram
+or a sample of all slices, then label voxel by voxel, so stacks larger than memory stay lazy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -37,10 +36,9 @@ def segment(
     Parameters
     ----------
     stacks : Stack or sequence of Stack
-        One for each voltage, aligned and of one shape.
+        One for each voltage, aligned and of one shape; the lowest is used.
     method : {"otsu", "kmeans"}
-        ``otsu`` thresholds the lowest voltage, where shine-through is weakest; ``kmeans`` clusters
-        the grey values of all voltages together.
+        ``otsu`` puts one threshold between two classes, ``kmeans`` clusters the grey values.
     clusters : int
         Number of clusters of ``kmeans``. Three stand for solid, pore and pore with shine-through;
         the brightest is taken as solid.
@@ -52,7 +50,7 @@ def segment(
     Returns
     -------
     uint8 array of shape (z, y, x)
-        0 for pore, 1 for solid; a dask array where the first stack is one.
+        0 for pore, 1 for solid; a dask array where the stack's data are one.
 
     References
     ----------
@@ -65,106 +63,73 @@ def segment(
     if len({stack.shape for stack in stacks}) > 1:
         shapes = ", ".join(str(stack.shape) for stack in stacks)
         raise PorescopeError(f"The stacks differ in shape ({shapes}); align them first.")
+    lowest = min(stacks, key=lambda stack: stack.beam_kv or 0.0)
     if method == "otsu":
-        lowest = min(stacks, key=lambda stack: stack.beam_kv or 0.0)
-        return _label([lowest], partial(_above, _otsu_threshold(lowest, progress, cancel)))
-    if method == "kmeans":
-        return _label(stacks, _kmeans_rule(stacks, clusters, seed, progress, cancel))
-    raise PorescopeError(
-        f"There is no segmentation {method!r}; choose one of {', '.join(METHODS)}."
-    )
-
-
-def _label(stacks: Sequence[Stack], rule: Any) -> Any:
-    """Apply a rule from grey values (one array for each stack) to labels, block by block."""
-    if all(isinstance(stack.data, np.ndarray) for stack in stacks):
-        return np.stack([rule(*planes) for planes in zip(*(s.data for s in stacks), strict=True)])
-    import dask.array as da
-
-    first = da.asarray(stacks[0].data)
-    arrays = [da.asarray(stack.data).rechunk(first.chunks) for stack in stacks]
-    return da.map_blocks(rule, *arrays, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
-
-
-def _above(threshold: float, grey: np.ndarray) -> np.ndarray:
-    return (grey > threshold).astype(np.uint8)
+        threshold = _otsu_threshold(lowest, progress, cancel)
+    elif method == "kmeans":
+        threshold = _kmeans_threshold(lowest, clusters, seed, progress, cancel)
+    else:
+        raise PorescopeError(
+            f"There is no segmentation {method!r}; choose one of {', '.join(METHODS)}."
+        )
+    solid = lowest.data > threshold
+    return solid.astype(np.uint8)
 
 
 def _otsu_threshold(stack: Stack, progress: Progress, cancel: Cancel) -> float:
     from skimage.filters import threshold_otsu
 
-    slices = range(stack.shape[SLICES])
     if stack.data.dtype in (np.uint8, np.uint16):
         counts = np.zeros(np.iinfo(stack.data.dtype).max + 1, dtype=np.int64)
         centres = np.arange(float(len(counts)))
-        for index in track(slices, progress, cancel):
-            counts += np.bincount(np.asarray(stack.data[index]).ravel(), minlength=len(counts))
+        for plane in _planes(stack, progress, cancel):
+            counts += np.bincount(plane.ravel(), minlength=len(counts))
     else:
-        low, high = _range(stack)
         counts = np.zeros(HISTOGRAM_BINS, dtype=np.int64)
-        edges = np.linspace(low, high, HISTOGRAM_BINS + 1)
+        edges = np.linspace(*_range(stack), HISTOGRAM_BINS + 1)
         centres = (edges[:-1] + edges[1:]) / 2
-        for index in track(slices, progress, cancel):
-            counts += np.histogram(np.asarray(stack.data[index]), edges)[0]
+        for plane in _planes(stack, progress, cancel):
+            counts += np.histogram(plane, edges)[0]
     if np.count_nonzero(counts) < 2:
         raise PorescopeError("All voxels have the same brightness; there is nothing to tell apart.")
     return float(threshold_otsu(hist=(counts, centres)))
 
 
 def _range(stack: Stack) -> tuple[float, float]:
-    import dask
-
-    low, high = dask.compute(stack.data.min(), stack.data.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise PorescopeError("The stack holds values that are not numbers; mend them first.")
-    if low == high:
-        raise PorescopeError("All voxels have the same brightness; there is nothing to tell apart.")
-    return float(low), float(high)
+    extremes = [(plane.min(), plane.max()) for plane in _planes(stack, no_progress, never_cancel)]
+    lows, highs = zip(*extremes, strict=True)
+    return float(min(lows)), float(max(highs))
 
 
-def _kmeans_rule(
-    stacks: Sequence[Stack], clusters: int, seed: int, progress: Progress, cancel: Cancel
-) -> Any:
+def _planes(stack: Stack, progress: Progress, cancel: Cancel) -> Iterator[np.ndarray]:
+    for index in track(range(stack.shape[SLICES]), progress, cancel):
+        plane = np.asarray(stack.data[index])
+        if not np.isfinite(plane).all():
+            raise PorescopeError(
+                f"Slice {index} holds values that are not numbers; mend or leave it out."
+            )
+        yield plane
+
+
+def _kmeans_threshold(
+    stack: Stack, clusters: int, seed: int, progress: Progress, cancel: Cancel
+) -> float:
+    """Return the grey value halfway between the two brightest clusters."""
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
-    sample = np.concatenate(
-        [
-            _sampled_voxels(stacks, index)
-            for index in track(range(stacks[0].shape[SLICES]), progress, cancel)
-        ]
-    )
-    if not np.isfinite(sample).all():
-        raise PorescopeError("The stack holds values that are not numbers; mend them first.")
-    scale = sample.std(axis=0)
-    if (scale == 0).any():
+    thinning = max(1, int(np.prod(stack.shape)) // SAMPLE_VOXELS)
+    planes = _planes(stack, progress, cancel)
+    sample = np.concatenate([plane.ravel()[::thinning] for plane in planes])
+    different = len(np.unique(sample))
+    if different == 1:
         raise PorescopeError("All voxels have the same brightness; there is nothing to tell apart.")
-    if len(np.unique(sample, axis=0)) < clusters:
+    if different < clusters:
         raise PorescopeError(
             f"There are fewer than {clusters} different grey values; choose fewer clusters or otsu."
         )
     # One thread: the sums of several would differ in the last bit from run to run.
-    from threadpoolctl import threadpool_limits
-
     with threadpool_limits(1):
-        model = KMeans(clusters, n_init=4, random_state=seed).fit(sample / scale)
-    centres = model.cluster_centers_
-    return partial(_nearest_is_brightest, scale, centres, int(centres.mean(axis=1).argmax()))
-
-
-def _sampled_voxels(stacks: Sequence[Stack], index: int) -> np.ndarray:
-    """Return grey values (voxels, voltages) of one slice, evenly thinned."""
-    thinning = max(1, int(np.prod(stacks[0].shape)) // SAMPLE_VOXELS)
-    planes = [np.asarray(stack.data[index]).ravel()[::thinning] for stack in stacks]
-    return np.stack(planes, axis=1).astype(np.float64)
-
-
-def _nearest_is_brightest(
-    scale: np.ndarray, centres: np.ndarray, brightest: int, *grey: np.ndarray
-) -> np.ndarray:
-    distances = np.zeros((len(centres), *grey[0].shape), dtype=np.float32)
-    for plane, width, values in zip(grey, scale, centres.T, strict=True):
-        scaled = plane.astype(np.float32) / np.float32(width)
-        for distance, value in zip(distances, values, strict=True):
-            distance += (scaled - np.float32(value)) ** 2
-    nearest: np.ndarray = distances.argmin(axis=0)
-    return (nearest == brightest).astype(np.uint8)
+        model = KMeans(clusters, n_init=4, random_state=seed)
+        model.fit(sample.astype(np.float64)[:, np.newaxis])
+    return float(np.sort(model.cluster_centers_.ravel())[-2:].mean())
