@@ -32,6 +32,12 @@ DRIFT_STEP_PX = 0.5
 JITTER_PX = 0.4
 VOLTAGE_OFFSET_PX = 1.0
 
+CAP_PX = 32  # rows at the top that show the platinum cap with its milled marks, the fiducial
+CAP = 0.75
+MARK = 0.2
+MARK_CENTRES_PX = ((16, 32), (16, 96))
+MARK_ARM_PX, MARK_WIDTH_PX = 9.0, 2.5
+
 EPOXY = 0.22  # brightness where gold is 1
 ATTENUATION_NM_AT_1_KV = 18.0
 ATTENUATION_EXPONENT = 1.67  # as the range of electrons grows, Kanaya and Okayama 1972
@@ -76,8 +82,21 @@ def truth_and_level(field, slice_z_nm):
     z_nm = np.arange(round(slice_z_nm[-1] / PIXEL_NM) + 1) * PIXEL_NM
     centres_nm = (np.arange(EDGE_PX) + 0.5) * PIXEL_NM
     planes = np.stack(list(field.planes(z_nm, centres_nm, centres_nm)))
-    level = upper_quantile(planes, SOLID_FRACTION, field.bound)
-    return (planes >= level).astype(np.uint8), level
+    level = upper_quantile(planes[:, CAP_PX:], SOLID_FRACTION, field.bound)
+    labels = (planes >= level).astype(np.uint8)
+    labels[:, :CAP_PX] = 0
+    return labels, level
+
+
+def capped(brightness, y_px, x_px):
+    """Put the cap over the top rows: opaque, with a cross milled through it at each mark."""
+    y, x = y_px[:, np.newaxis], x_px[np.newaxis]
+    marked = np.zeros(brightness.shape, dtype=bool)
+    for centre_y, centre_x in MARK_CENTRES_PX:
+        down, across = np.abs(y - centre_y), np.abs(x - centre_x)
+        off_diagonal = np.abs(down - across) / np.sqrt(2)
+        marked |= (off_diagonal < MARK_WIDTH_PX / 2) & (down < MARK_ARM_PX)
+    return np.where(y < CAP_PX, np.where(marked, MARK, CAP), brightness)
 
 
 def depth_of_gold_nm(field, level, z_nm, y_nm, x_nm, reach_nm):
@@ -103,16 +122,18 @@ def noise_free_slice(field, level, z_nm, offset_px, kv):
     """Render gold as 1, epoxy, and gold that shines through epoxy."""
     count = (EDGE_PX + 2 * MARGIN_PX) * OVERSAMPLING
     points_px = (np.arange(count) + 0.5) / OVERSAMPLING - MARGIN_PX
+    y_px, x_px = points_px + offset_px[0], points_px + offset_px[1]
     attenuation_nm = ATTENUATION_NM_AT_1_KV * kv**ATTENUATION_EXPONENT
     depth_nm = depth_of_gold_nm(
         field,
         level,
         z_nm,
-        (points_px + offset_px[0]) * PIXEL_NM,
-        (points_px + offset_px[1]) * PIXEL_NM,
+        y_px * PIXEL_NM,
+        x_px * PIXEL_NM,
         SEARCH_LENGTHS * attenuation_nm,
     )
     brightness = EPOXY + (1 - EPOXY) * np.exp(-depth_nm / attenuation_nm)
+    brightness = capped(brightness, y_px, x_px)
     seen = ndimage.gaussian_filter(brightness, PROBE_NM / PIXEL_NM * OVERSAMPLING)
     pixels = seen.reshape(count // OVERSAMPLING, OVERSAMPLING, -1, OVERSAMPLING).mean(axis=(1, 3))
     return pixels[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
