@@ -1,6 +1,7 @@
 import filecmp
 import json
 import math
+import os
 import pickle
 
 import dask.array
@@ -320,4 +321,58 @@ def test_metadata_that_json_cannot_hold_are_refused(tmp_path):
     stack = Stack(np.ones((1, 2, 2)), (1, 1, 1), metadata={"bad": object()})
     with pytest.raises(PorescopeError, match="cannot be written as JSON"):
         write_stack(tmp_path / "a.ome.zarr", stack)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".ome.tif", ".tif"])
+def test_beyond_4_gib_offsets_have_8_bytes(suffix, tmp_path, monkeypatch):
+    import tifffile
+
+    monkeypatch.setattr("porescope.io.tiff_writer.CLASSIC_BYTES", 100)
+    stack = stack_of()
+    write_stack(tmp_path / f"a{suffix}", stack)
+    with tifffile.TiffFile(tmp_path / f"a{suffix}") as tif:
+        assert tif.is_bigtiff
+    assert_same(stack, read_stack(tmp_path / f"a{suffix}"))
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_read_only_folder(suffix, tmp_path):
+    tmp_path.chmod(0o555)
+    if os.access(tmp_path, os.W_OK):
+        pytest.skip("this user may write everywhere")
+    with pytest.raises(PorescopeError, match=r"Cannot write .*stack.*: Permission denied"):
+        write_stack(tmp_path / f"stack{suffix}", stack_of())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_source_is_named_rather_than_the_target(tmp_path, monkeypatch):
+    monkeypatch.setattr(lazy, "LAZY_ABOVE_BYTES", 0)
+    np.save(tmp_path / "source.npy", np.ones((3, 4, 5), np.uint8))
+    stack = read_stack(tmp_path / "source.npy", (1, 1, 1))
+    (tmp_path / "source.npy").unlink()
+    with pytest.raises(PorescopeError, match=r"There is no .*source\.npy"):
+        write_stack(tmp_path / "a.ome.zarr", stack)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_chunks_under_way_do_not_outlive_the_clearing_up(tmp_path, monkeypatch):
+    import asyncio
+    import time
+
+    original = zarr.storage.LocalStore.set
+
+    async def full(store, key, value):
+        if key.endswith("c/0/0/0"):
+            raise OSError(28, "No space left on device")
+        if "/c/" in key:
+            await asyncio.sleep(0.05)
+        await original(store, key, value)
+
+    monkeypatch.setattr(zarr.storage.LocalStore, "set", full)
+    monkeypatch.setattr("porescope.io.zarr_writer.CHUNK_PIXELS", 8)
+    stack = Stack(np.ones((3, 64, 64), np.uint8), (1, 1, 1))
+    with pytest.raises(PorescopeError, match="No space left on device"):
+        write_stack(tmp_path / "stack.ome.zarr", stack)
+    time.sleep(0.2)
     assert list(tmp_path.iterdir()) == []

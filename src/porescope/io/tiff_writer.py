@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -77,6 +79,10 @@ def write_tiff(
                 resolutionunit="NONE",
                 software="porescope",
             )
+    except OSError as error:
+        if error.errno is None:  # numpy tells of a full disk only that it wrote less than asked
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
     except (ValueError, tifffile.OmeXmlError) as error:
         raise PorescopeError(
             f"{name} cannot hold voxels of type {data.dtype} ({error}); choose .ome.zarr."

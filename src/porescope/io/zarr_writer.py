@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,10 +58,35 @@ def write_zarr(
             attributes = _attributes(one, image="../../")
             work += _copies(inner.create_group(key, attributes=attributes), one)
     for copy in track(work, progress, cancel):
-        z = copy.slab
-        step = copy.factors[SLICES]
+        z, step = copy.slab, copy.factors[SLICES]
         block = load(copy.source, slice(z.start * step, z.stop * step))
-        copy.target[z] = _smaller(block, copy.factors, copy.nearest)
+        _store(copy.target, z.start, _smaller(block, copy.factors, copy.nearest))
+
+
+def _store(target: Any, start: int, block: np.ndarray) -> None:
+    """Write a block from slice ``start`` on, chunk by chunk in parallel.
+
+    Written as a whole, other chunks would still be under way when one failed on a full disk, and
+    come after the clearing up; the pool waits for them.
+    """
+    origin = (start, 0, 0)
+    pieces = [
+        [
+            slice(max(low, first), min(low + chunk, first + length))
+            for low in range(first // chunk * chunk, first + length, chunk)
+        ]
+        for first, length, chunk in zip(origin, block.shape, target.chunks, strict=True)
+    ]
+
+    def write(region: tuple[slice, ...]) -> None:
+        inside = (
+            slice(part.start - first, part.stop - first)
+            for part, first in zip(region, origin, strict=True)
+        )
+        target[region] = block[tuple(inside)]
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(write, itertools.product(*pieces)))
 
 
 def _check_labels(stack: Stack, labels: Mapping[str, Stack]) -> None:
@@ -162,11 +189,14 @@ def _smaller(block: np.ndarray, factors: Triple, nearest: bool) -> np.ndarray:
     block = np.pad(block, short, mode="edge") if np.any(short) else block
     count = math.prod(factors)
     whole = block.dtype.kind in "ui" and block.dtype.itemsize < 8
-    total = np.zeros(
-        [n // factor for n, factor in zip(block.shape, factors, strict=True)],
-        np.int64 if whole else np.float64,
-    )
+    wide = f"i{max(4, 2 * block.dtype.itemsize)}" if whole else "f8"
+    shape = [n // factor for n, factor in zip(block.shape, factors, strict=True)]
+    total = np.zeros(shape, wide)
     for first in np.ndindex(*factors):
         total += block[tuple(slice(a, None, f) for a, f in zip(first, factors, strict=True))]
-    mean = (total + count // 2) // count if whole else total / count
-    return mean.astype(block.dtype)
+    if whole:
+        total += count // 2
+        total //= count
+    else:
+        total /= count
+    return total.astype(block.dtype)
