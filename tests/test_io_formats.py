@@ -51,6 +51,9 @@ class TestFolder:
         volume = read_stack(tmp_path, SPACING_NM).data
         assert volume.chunksize == (1, 16, 20)
         np.testing.assert_array_equal(volume.compute(), VOLUME)
+        imageio.v3.imwrite(tmp_path / "2.png", VOLUME[2, :8])
+        with pytest.raises(PorescopeError, match=r"holds a slice of uint8 \(8, 20\) where"):
+            volume.compute()
         (tmp_path / "2.png").unlink()
         with pytest.raises(PorescopeError, match=r"There is no .*2\.png"):
             volume.compute()

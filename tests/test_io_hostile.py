@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from porescope import Stack
 from porescope.errors import MissingMetadata, PorescopeError, PorescopeWarning
 from porescope.io import can_read, guard, read_stack, write_stack
+from porescope.io.zarr_reader import check_codecs
 
 SPACING_NM = (10, 2, 2)
 IMAGE = np.random.default_rng(0).integers(0, 255, (16, 20), np.uint8)
@@ -293,10 +294,44 @@ class TestBrokenZarr:
     def test_codec_that_runs_code(self, tmp_path):
         path = self.ome_zarr(tmp_path / "a.zarr")
         described = json.loads((path / "0/.zarray").read_text())
-        described["filters"] = [{"id": "pickle", "protocol": 5}]
+        described["compressor"] = {"id": "pickle", "protocol": 5}
         (path / "0/.zarray").write_text(json.dumps(described))
-        (path / "0/0.0.0").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
-        refusal(path, r"a\.zarr")
+        trace = tmp_path / "trace"
+        (path / "0/0.0.0").write_bytes(f"cos\nsystem\n(S'touch {trace}'\ntR.".encode())
+        refusal(path, r"a\.zarr .*pickle")
+        assert not trace.exists()
+
+    @pytest.mark.parametrize(
+        "metadata",
+        [
+            {"zarr_format": 2, "compressor": {"id": "pickle"}, "filters": None},
+            {"zarr_format": 2, "compressor": None, "filters": [{"id": "delta"}, {"id": "pickle"}]},
+            {"zarr_format": 3, "codecs": [{"name": "bytes"}, {"name": "numcodecs.pickle"}]},
+            {"zarr_format": 3, "codecs": [{"name": "sharding_indexed", "configuration": {
+                "codecs": [{"name": "pickle"}], "index_codecs": [{"name": "bytes"}]}}]},
+            {"zarr_format": 3, "codecs": [{"name": "sharding_indexed", "configuration": {
+                "codecs": [{"name": "bytes"}], "index_codecs": [{"name": "pickle"}]}}]},
+        ],
+    )  # fmt: skip
+    def test_codecs_are_known_ones(self, metadata, tmp_path):
+        known = json.loads(json.dumps(metadata).replace("pickle", "zstd"))
+        check_codecs(tmp_path, known)
+        with pytest.raises(PorescopeError, match=r"codec (numcodecs\.)?pickle, which is not read"):
+            check_codecs(tmp_path, metadata)
+
+    def test_shards(self, tmp_path):
+        group = zarr.create_group(tmp_path / "a.zarr", zarr_format=3)
+        array = group.create_array(
+            "0", shape=VOLUME.shape, chunks=(1, 8, 10), shards=(2, 16, 20), dtype="uint8"
+        )
+        array[:] = VOLUME
+        axes = [{"name": axis, "unit": "nanometer"} for axis in "zyx"]
+        scale = {"type": "scale", "scale": [3, 2, 1]}
+        dataset = {"path": "0", "coordinateTransformations": [scale]}
+        group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [dataset]}]}
+        stack = read_stack(tmp_path / "a.zarr")
+        np.testing.assert_array_equal(stack.data, VOLUME)
+        assert stack.spacing_nm == (3, 2, 1)
 
     @pytest.mark.parametrize(
         "broken",

@@ -207,10 +207,13 @@ class TestZeiss:
         assert read_stack(zeiss(tmp_path / "a.tif", both)).spacing_nm == (10, 10, 10)
 
     def test_pixel_size_alone_is_that_of_the_display(self, tmp_path):
-        entries = {"AP_PIXEL_SIZE": "Pixel Size = 10 nm", "DP_IMAGE_STORE": "Store = 2048 * 48"}
-        wide = np.zeros((48, 2048), np.uint8)
-        assert read_stack(zeiss(tmp_path / "a.tif", entries, wide)).spacing_nm == (5, 5, 5)
-        assert read_stack(zeiss(tmp_path / "b.tif", entries)).spacing_nm == (10, 10, 10)
+        for columns, pixel_nm in ((1024, 10), (2048, 5), (4096, 2.5)):
+            store = f"Store resolution = {columns} * 48"
+            entries = {"AP_PIXEL_SIZE": "Pixel Size = 10 nm", "DP_IMAGE_STORE": store}
+            wide = np.zeros((48, columns), np.uint8)
+            stack = read_stack(zeiss(tmp_path / "a.tif", entries, wide))
+            assert stack.spacing_nm == (pixel_nm,) * 3
+            assert read_stack(zeiss(tmp_path / "b.tif", entries)).spacing_nm == (10, 10, 10)
 
     def test_energy(self, tmp_path):
         entries = {"AP_IMAGE_PIXEL_SIZE": "I = 5 nm", "AP_MANUALKV": "EHT Target = 2.00 kV"}

@@ -18,10 +18,12 @@ GROUP_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 SPATIAL = ("z", "y", "x")
 
 CODECS = {
-    "blosc", "bytes", "bz2", "crc32", "crc32c", "delta", "endian", "gzip", "lz4", "lzma",
-    "shuffle", "sharding_indexed", "transpose", "zlib", "zstd",
+    "adler32", "astype", "bitround", "blosc", "bytes", "bz2", "crc32", "crc32c", "delta",
+    "endian", "fixedscaleoffset", "fletcher32", "gzip", "lz4", "lzma", "packbits", "pcodec",
+    "quantize", "sharding_indexed", "shuffle", "transpose", "zfpy", "zlib", "zstd",
 }  # fmt: skip
-"""What may stand between stored bytes and numbers; among the others is one that runs code."""
+"""What may stand between stored bytes and numbers; among others is ``pickle``, which runs code
+(releases of zarr before 3.1 let it)."""
 
 
 def is_zarr(path: Path) -> bool:
@@ -95,7 +97,7 @@ def read_zarr(path: Path) -> tuple[Any, Facts]:
         array = group[level]
         names, units = _axes(multiscale, array.ndim)
         leading = _leading(path, names, array.shape)
-        _check_codecs(path, array.metadata.to_dict())
+        check_codecs(path, array.metadata.to_dict())
         shape, chunks = array.shape[leading:], array.chunks[leading:]
         if len(shape) == 2:
             shape, chunks = (1, *shape), (1, *chunks)
@@ -167,7 +169,14 @@ def _placement(
     return scale, shift
 
 
-def _check_codecs(path: Path, metadata: Any) -> None:
+def check_codecs(path: Path, metadata: Any) -> None:
+    """Refuse an array whose metadata (format 2 or 3) name a codec beyond :data:`CODECS`.
+
+    Raises
+    ------
+    PorescopeError
+        With the name of the codec.
+    """
     for name in _codec_names(metadata):
         if name.removeprefix("numcodecs.") not in CODECS:
             raise PorescopeError(f"{path} is stored with the codec {name}, which is not read.")
