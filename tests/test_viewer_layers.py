@@ -109,7 +109,7 @@ def test_a_duplicate_keeps_uneven_positions_and_one_cut_short_is_refused():
     stack = small_stack(slice_z_nm=[0, 10, 25, 30])
     data, attributes, kind = Layer.create(*to_layer_data(stack, "2kV")).as_layer_data_tuple()
     assert same(from_layer(Layer.create(data, attributes, kind)), stack)
-    with pytest.raises(PorescopeError, match="has 3 slices .* positions are known of 4"):
+    with pytest.raises(PorescopeError, match=r"has 3 slices .* positions are known of 4"):
         from_layer(Layer.create(data[:3], attributes, kind))
 
 

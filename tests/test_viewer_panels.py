@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from dummy_steps import DUMMY
 from porescope import Stack
@@ -228,6 +229,22 @@ def test_load_asks_for_what_the_file_does_not_tell(qtbot, session, tmp_path):
     (layer,) = panel.viewer.layers
     assert tuple(layer.scale) == (10, 2.5, 2.5)
     assert from_layer(layer).beam_kv == 2
+
+
+def test_load_prefills_what_the_file_does_tell(qtbot, session, tmp_path):
+    path = tmp_path / "no_z.tif"
+    planes = np.zeros((3, 4, 5), np.uint8)
+    told = {"unit": "nm", "axes": "ZYX"}
+    tifffile.imwrite(path, planes, imagej=True, resolution=(0.25, 0.25), metadata=told)
+    panel = LoadPanel(ViewerModel(), session)
+    qtbot.addWidget(panel)
+    panel.ask_for(path)
+    qtbot.wait_until(lambda: not panel.runner.running, timeout=PATIENCE_MS)
+    assert [line.text() for line in panel.spacing.values()] == ["", "4", "4"]
+    assert "slice thickness" in panel.runner.message.text()
+    panel.spacing["z"].setText("10")
+    assert "Loaded no_z" in run(qtbot, panel)
+    assert tuple(panel.viewer.layers[0].scale) == (10, 4, 4)
 
 
 def test_load_says_when_there_is_no_file(qtbot, session, tmp_path):

@@ -127,7 +127,7 @@ def _hint(kind: Any, field: FieldInfo) -> str:
 
 
 def _text(value: Any) -> str:
-    if value is None:
+    if value is None or (isinstance(value, tuple) and set(value) == {None}):
         return ""
     if isinstance(value, tuple):
         return ", ".join("" if part is None else f"{part:g}" for part in value)

@@ -41,8 +41,8 @@ from porescope.pipeline.workspace import Workspace, load_workspace
 from porescope.tracking import Cancel
 from porescope.viewer.form import Form
 from porescope.viewer.layers import KEY, LayerData, from_layer
-from porescope.viewer.readers import Spacing, read_layers, workspace_layers
-from porescope.viewer.work import Runner, Session, Task, in_process
+from porescope.viewer.readers import read_layers, workspace_layers
+from porescope.viewer.work import Runner, Session, in_process
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -130,7 +130,18 @@ class LoadPanel(Panel):
         self._told = None
         for line in self._lines:
             line.clear()
-        self.runner.start(self._task(path, None, None), self._prefill, self._point_out)
+
+        def task(report: Report, cancel: Cancel) -> tuple[list[LayerData], MissingMetadata | None]:
+            try:
+                return read_layers(path), None
+            except MissingMetadata as question:
+                if not set(question.missing) < set("zyx"):
+                    raise
+                # Any number stands in for what is missing; the rest is what the file tells.
+                told = [1.0 if axis in question.missing else None for axis in "zyx"]
+                return read_layers(path, (told[0], told[1], told[2])), question
+
+        self.runner.start(task, lambda result: self._prefill(*result), self._point_out)
 
     def run(self) -> None:
         """Read with the numbers filled in."""
@@ -142,7 +153,10 @@ class LoadPanel(Panel):
         spacing_nm = tuple(_number(line, f"voxel size {axis}") for axis, line in self._axes)
         # A folder of voltages shows several energies, which are not for changing.
         beam_kv = None if "," in texts[-1] else _number(self.beam_kv, "beam energy")
-        self.runner.start(self._task(path, spacing_nm, beam_kv), self._show, self._point_out)
+        given: Any = spacing_nm if any(spacing_nm) else None
+        self.runner.start(
+            lambda report, cancel: read_layers(path, given, beam_kv), self._show, self._point_out
+        )
 
     @property
     def _axes(self) -> list[tuple[str, QLineEdit]]:
@@ -161,20 +175,15 @@ class LoadPanel(Panel):
         if self.path.text().strip() and self._path() != self._asked and not self.runner.running:
             self.ask_for(self._path())
 
-    def _task(self, path: Path, spacing_nm: Any, beam_kv: float | None) -> Task:
-        given: Spacing | None = spacing_nm if spacing_nm and any(spacing_nm) else None
-
-        def task(report: Report, cancel: Cancel) -> list[LayerData]:
-            return read_layers(path, given, beam_kv)
-
-        return task
-
-    def _prefill(self, layers: list[LayerData]) -> None:
+    def _prefill(self, layers: list[LayerData], question: MissingMetadata | None) -> None:
+        missing = () if question is None else question.missing
         attributes = layers[0][1]
-        for line, value in zip(self.spacing.values(), attributes["scale"], strict=True):
-            line.setText(f"{value:g}")
+        for (axis, line), value in zip(self._axes, attributes["scale"], strict=True):
+            line.setText("" if axis in missing else f"{value:g}")
         energies = {layer[1]["metadata"][KEY]["beam_kv"] for layer in layers} - {None}
         self.beam_kv.setText(", ".join(f"{value:g}" for value in sorted(energies)))
+        if question is not None:
+            raise question
         self._told = ([line.text() for line in self._lines], layers)
         z, y, x = layers[0][0].shape
         self.runner.say(f"{len(layers)} × {z} slices of {y} × {x} pixels; ready to load.")
