@@ -1,6 +1,6 @@
 """Peak memory of the recipe on a stack larger than the limit: 4 GiB of slices in under 2 GiB.
 
-    python benchmarks/memory.py [--gib 4] [--folder DIR]
+python benchmarks/memory.py [--gib 4] [--folder DIR]
 """
 
 import argparse

@@ -23,15 +23,16 @@ def write_beside(path: str | Path) -> Iterator[Path]:
     if path.exists():
         raise PorescopeError(f"{path} exists already; choose another name or remove it.")
     beside = path.with_name(f".{path.name}.partial")
-    remove(beside)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        beside.rename(path)
+        remove(beside)
+        try:
+            yield beside
+            beside.rename(path)
+        finally:
+            remove(beside)
     except OSError as error:
         raise PorescopeError(f"Cannot write {path}: {error.strerror or error}.") from error
-    finally:
-        remove(beside)
 
 
 def remove(path: Path) -> None:
