@@ -217,7 +217,7 @@ def test_a_full_disk_leaves_the_finished_steps_only(voltages, tmp_path, monkeypa
 
 def test_a_file_where_a_folder_should_be_is_named(voltages, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(PorescopeError, match="Cannot write .*Not a directory|File exists"):
+    with pytest.raises(PorescopeError, match="Cannot write"):
         run_recipe(recipe_for(voltages), tmp_path / "file" / "out")
     with pytest.raises(PorescopeError, match="Cannot write"):
         write_stack(tmp_path / "file" / "a.tif", Stack(np.zeros((1, 2, 2), np.uint8), SPACING))
