@@ -6,13 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from porescope import __version__
 from porescope.errors import PorescopeError
-
-if TYPE_CHECKING:
-    from porescope.pipeline.jobs import Job
 
 REFUSED = 2
 
@@ -73,6 +69,7 @@ def _run(options: argparse.Namespace) -> None:
     from porescope.pipeline.jobs import Job
     from porescope.pipeline.recipe import read_recipe
     from porescope.pipeline.run import run_recipe, work_folder
+    from porescope.terminal import wait_with_bars
 
     recipe = read_recipe(options.recipe).with_settings(options.settings)
     if options.inputs:
@@ -80,33 +77,6 @@ def _run(options: argparse.Namespace) -> None:
     leftovers = (work_folder(options.out.absolute()),)
     job = Job(run_recipe, recipe, options.out, overwrite=options.overwrite, leftovers=leftovers)
     print(f"Result in {wait_with_bars(job)}")
-
-
-def wait_with_bars(job: Job) -> Path:
-    """Show a job's progress in the terminal until it ends; Ctrl-C cancels it."""
-    from tqdm import tqdm
-
-    bar: Any = None
-    what = ""
-    try:
-        for news in job.news():
-            if news.what != what:
-                what = news.what
-                if bar is not None:
-                    bar.close()
-                # Bars are for eyes; a log file gets a line a step.
-                bar = tqdm(total=news.total, desc=what, file=sys.stderr, disable=None)
-                if bar.disable:
-                    print(what, file=sys.stderr, flush=True)
-            bar.total = news.total
-            bar.update(news.done - bar.n)
-    except KeyboardInterrupt:
-        job.cancel()
-    finally:
-        if bar is not None:
-            bar.close()
-    result: Path = job.result()
-    return result
 
 
 def _info(options: argparse.Namespace) -> None:

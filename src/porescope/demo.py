@@ -12,12 +12,12 @@ from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
 
-from porescope.cli import wait_with_bars
 from porescope.pipeline.jobs import Job
 from porescope.pipeline.recipe import Recipe, read_recipe
 from porescope.pipeline.report import EXPLAINED
 from porescope.pipeline.run import run_recipe, work_folder
 from porescope.sample_data import sample_folder
+from porescope.terminal import wait_with_bars
 
 PICTURE = "screenshot.png"
 PATIENCE_S = 180

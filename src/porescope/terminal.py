@@ -1,0 +1,36 @@
+"""A job followed in the terminal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from porescope.pipeline.jobs import Job
+
+
+def wait_with_bars(job: Job) -> Path:
+    """Show a job's progress in the terminal until it ends; Ctrl-C cancels it."""
+    bar: Any = None
+    what = ""
+    try:
+        for news in job.news():
+            if news.what != what:
+                what = news.what
+                if bar is not None:
+                    bar.close()
+                # Bars are for eyes; a log file gets a line a step.
+                bar = tqdm(total=news.total, desc=what, file=sys.stderr, disable=None)
+                if bar.disable:
+                    print(what, file=sys.stderr, flush=True)
+            bar.total = news.total
+            bar.update(news.done - bar.n)
+    except KeyboardInterrupt:
+        job.cancel()
+    finally:
+        if bar is not None:
+            bar.close()
+    result: Path = job.result()
+    return result
