@@ -85,6 +85,14 @@ def test_info_tells_what_a_file_holds(real_data, capsys):
     assert "46.1769" in text
 
 
+def test_info_shows_what_is_known_where_the_voxel_size_is_not(real_data, capsys):
+    files = ("flyem_slices", "zeiss_fib_cross_section_multipage_curtains.tif")
+    assert main(["info", *(str(real_data / "stacks" / file) for file in files)]) == 0
+    text = capsys.readouterr().out
+    assert "not told x not told x not told nm" in text
+    assert "not told x 12.33 x 12.33 nm" in text
+
+
 def test_steps_are_listed_with_their_parameters(capsys):
     assert main(["steps"]) == 0
     text = capsys.readouterr().out

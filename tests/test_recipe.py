@@ -39,8 +39,16 @@ def test_written_and_read_it_is_the_same(good, tmp_path):
     recipe = read_recipe(good)
     (tmp_path / "again.yaml").write_text(recipe.to_yaml())
     assert read_recipe(tmp_path / "again.yaml") == recipe
+    (tmp_path / "provenance.json").write_text(
+        json.dumps({"recipe": recipe.to_dict(), "inputs": [{"sha256": "ab"}]})
+    )
+    replayed = read_recipe(tmp_path / "provenance.json")
+    assert replayed.steps == recipe.steps
+    assert replayed.inputs == recipe.inputs
+    assert replayed.input_hashes == ("ab",)
     (tmp_path / "provenance.json").write_text(json.dumps({"recipe": recipe.to_dict()}))
-    assert read_recipe(tmp_path / "provenance.json") == recipe
+    with pytest.raises(PorescopeError, match="damaged provenance"):
+        read_recipe(tmp_path / "provenance.json")
 
 
 def test_settings_change_parameters(good):

@@ -89,6 +89,13 @@ def test_replaying_the_provenance_gives_the_same_bytes(voltages, tmp_path):
     assert provenance["outputs"]["labels.ome.zarr"] == hash_path(first / "labels.ome.zarr")
 
 
+def test_a_provenance_is_not_replayed_on_other_inputs(voltages, tmp_path):
+    first = run_recipe(recipe_for(voltages), tmp_path / "first")
+    (voltages / "1kV.ome.zarr" / "more").touch()
+    with pytest.raises(PorescopeError, match="has changed since"):
+        run_recipe(read_recipe(first / "provenance.json"), tmp_path / "again")
+
+
 class Interrupted(BaseException):
     pass
 
@@ -170,12 +177,15 @@ def test_places_are_checked_before_anything_is_written(voltages, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("do not lose me")
+    link = mine / "link"
+    link.symlink_to(voltages)
     for act, says in [
         (lambda: run_recipe(recipe, mine), "exists already"),
         (lambda: run_recipe(recipe, mine, overwrite=True), "no result of Porescope"),
         (lambda: run_recipe(recipe, voltages / "out"), "lie in one another"),
         (lambda: run_recipe(recipe, voltages, overwrite=True), "lie in one another"),
         (lambda: run_recipe(recipe, tmp_path, overwrite=True), "lie in one another"),
+        (lambda: run_recipe(recipe, link / "out"), "lie in one another"),
         (lambda: run_recipe(recipe_for(tmp_path / "none"), tmp_path / "out"), "Cannot read"),
         (lambda: run_recipe(Recipe.of("segment"), tmp_path / "out"), "begin with load"),
         (lambda: run_recipe(Recipe.of("load"), tmp_path / "out"), "no input"),

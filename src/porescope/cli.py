@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from porescope import __version__
-from porescope.errors import PorescopeError
+from porescope.errors import MissingMetadata, PorescopeError
+
+if TYPE_CHECKING:
+    from porescope.stack import Stack
 
 REFUSED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors end in one sentence and exit status 2."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
+    warnings.showwarning = _show_warning
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters of it, we say ourselves
     try:
         options.run(options)
     except PorescopeError as error:
         print(f"porescope: {error}", file=sys.stderr)
         return REFUSED
+    except KeyboardInterrupt:
+        print("porescope: Cancelled.", file=sys.stderr)
+        return REFUSED
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         sys.stderr.close()
     return 0
+
+
+def _show_warning(message: Warning | str, *details: object, **more: object) -> None:
+    print(f"porescope: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,8 +78,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from dataclasses import replace
-
     from porescope.pipeline.jobs import Job
     from porescope.pipeline.recipe import read_recipe
     from porescope.pipeline.run import run_recipe, work_folder
@@ -73,7 +85,7 @@ def _run(options: argparse.Namespace) -> None:
 
     recipe = read_recipe(options.recipe).with_settings(options.settings)
     if options.inputs:
-        recipe = replace(recipe, inputs=tuple(options.inputs))
+        recipe = recipe.with_inputs(options.inputs)
     leftovers = (work_folder(options.out.absolute()),)
     job = Job(run_recipe, recipe, options.out, overwrite=options.overwrite, leftovers=leftovers)
     print(f"Result in {wait_with_bars(job)}")
@@ -83,10 +95,20 @@ def _info(options: argparse.Namespace) -> None:
     from porescope.io import is_voltage_folder, read_stack, read_voltages
     from porescope.pipeline.describe import describe
 
+    def read(path: Path, spacing_nm: Sequence[float | None] | None = None) -> list[Stack]:
+        if is_voltage_folder(path):
+            return read_voltages(path, spacing_nm=spacing_nm)
+        return [read_stack(path, spacing_nm)]
+
     for path in options.file:
-        stacks = read_voltages(path) if is_voltage_folder(path) else [read_stack(path)]
+        untold: tuple[str, ...] = ()
+        try:
+            stacks = read(path)
+        except MissingMetadata as question:
+            untold = question.missing
+            stacks = read(path, [1.0 if axis in untold else None for axis in "zyx"])
         for stack in stacks:
-            print(describe(path, stack))
+            print(describe(path, stack, untold))
 
 
 def _steps(options: argparse.Namespace) -> None:

@@ -29,6 +29,8 @@ def wait_with_bars(job: Job) -> Path:
             bar.update(news.done - bar.n)
     except KeyboardInterrupt:
         job.cancel()
+    except BrokenPipeError:
+        pass  # nobody reads the progress any more, but the result is still wanted
     finally:
         if bar is not None:
             bar.close()

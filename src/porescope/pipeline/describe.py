@@ -10,13 +10,27 @@ from porescope.pipeline.step import Step
 from porescope.stack import SLICES, Stack
 
 
-def describe(path: Path, stack: Stack) -> str:
-    """Return what a person wants to know of a stack, a line each."""
+def describe(path: Path, stack: Stack, untold: tuple[str, ...] = ()) -> str:
+    """Return what a person wants to know of a stack, a line each.
+
+    Parameters
+    ----------
+    path : Path
+        Where it lies.
+    stack : Stack
+        What it holds.
+    untold : tuple of str
+        Axes (z, y, x) whose voxel size the file does not tell.
+    """
     z, y, x = stack.shape
+    sizes = [
+        "not told" if axis in untold else f"{size:g}"
+        for axis, size in zip("zyx", stack.spacing_nm, strict=True)
+    ]
     lines = {
         "slices": f"{z} of {y} x {x} pixels (y, x), {stack.data.dtype}",
-        "voxel size": " x ".join(f"{value:g}" for value in stack.spacing_nm) + " nm (z, y, x)",
-        "slices at": _positions(stack),
+        "voxel size": " x ".join(sizes) + " nm (z, y, x)",
+        "slices at": "not told" if "z" in untold else _positions(stack),
         "beam energy": "not told" if stack.beam_kv is None else f"{stack.beam_kv:g} kV",
         "detector": stack.detector or "not told",
         **{key: str(value) for key, value in stack.metadata.items() if not isinstance(value, dict)},

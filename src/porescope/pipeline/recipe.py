@@ -30,11 +30,14 @@ class Recipe:
         A title for the report.
     inputs : tuple of Path
         Stacks to load; those on the command line take their place.
+    input_hashes : tuple of str, optional
+        SHA-256 that the inputs must have, where a provenance is replayed.
     """
 
     steps: tuple[tuple[Step, Parameters], ...]
     name: str = "Recipe"
     inputs: tuple[Path, ...] = ()
+    input_hashes: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, *steps: str | tuple[str, Mapping[str, Any]], **fields: Any) -> Recipe:
@@ -55,6 +58,10 @@ class Recipe:
         """Return the recipe as YAML."""
         text: str = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
         return text
+
+    def with_inputs(self, inputs: Iterable[Path]) -> Recipe:
+        """Return the recipe for other stacks, whatever their hashes."""
+        return replace(self, inputs=tuple(inputs), input_hashes=None)
 
     def with_settings(self, settings: Iterable[str]) -> Recipe:
         """Return the recipe with parameters changed by ``step.parameter=value``.
@@ -110,12 +117,24 @@ def read_recipe(path: str | Path) -> Recipe:
         where = getattr(error, "problem_mark", None)
         line = f" (line {where.line + 1})" if where else ""
         raise PorescopeError(f"{path} is not a recipe in YAML{line}; mend it.") from error
+    hashes = None
     if isinstance(content, dict) and "recipe" in content:
+        hashes = _recorded_hashes(path, content)
         content = content["recipe"]
     try:
-        return parse_recipe(content, path.parent)
+        return replace(parse_recipe(content, path.parent), input_hashes=hashes)
     except PorescopeError as error:
         raise PorescopeError(f"{path}: {error}") from error
+
+
+def _recorded_hashes(path: Path, provenance: Mapping[str, Any]) -> tuple[str, ...]:
+    try:
+        hashes = tuple(str(entry["sha256"]) for entry in provenance["inputs"])
+        if len(hashes) == len(provenance["recipe"]["inputs"]):
+            return hashes
+    except (KeyError, TypeError):
+        pass
+    raise PorescopeError(f"{path} is a damaged provenance; take the recipe.yaml beside it.")
 
 
 def parse_recipe(content: Any, folder: Path) -> Recipe:

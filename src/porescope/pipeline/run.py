@@ -84,6 +84,7 @@ def run_recipe(
     recipe = replace(recipe, inputs=inputs)
     _check_places(inputs, out, overwrite)
     hashes = hash_inputs(inputs, _about(report, "Reading inputs"), cancel)
+    _check_unchanged(recipe, hashes)
     work = work_folder(out)
     try:
         with _own(work):
@@ -147,7 +148,8 @@ def _without(after: Workspace, before: Workspace) -> Workspace:
 
 
 def _check_places(inputs: Sequence[Path], out: Path, overwrite: bool) -> None:
-    for path in map(on_disk, inputs):
+    out = out.resolve()
+    for path in (on_disk(path).resolve() for path in inputs):
         if out == path or out in path.parents or path in out.parents:
             raise PorescopeError(
                 f"The result {out} and the input {path} lie in one another; choose another folder."
@@ -161,6 +163,18 @@ def _check_places(inputs: Sequence[Path], out: Path, overwrite: bool) -> None:
         )
     if not (out / FILE).is_file():
         raise PorescopeError(f"{out} is no result of Porescope; choose another folder.")
+
+
+def _check_unchanged(recipe: Recipe, hashes: Sequence[dict[str, str]]) -> None:
+    """Refuse to replay on inputs that are not those of the provenance."""
+    if recipe.input_hashes is None:
+        return
+    for expected, found in zip(recipe.input_hashes, hashes, strict=True):
+        if expected != found["sha256"]:
+            raise PorescopeError(
+                f"{found['path']} has changed since the provenance was written; name the input on "
+                "the command line to run the recipe on what it holds now."
+            )
 
 
 @contextmanager
@@ -179,9 +193,13 @@ def _own(work: Path) -> Iterator[None]:
         yield
     except Cancelled:
         raise
-    except Exception:
+    except Exception as error:
         remove(work / "result")
         keep = any(work.glob(f"*/{INDEX}"))
+        if keep and isinstance(error, PorescopeError):
+            raise PorescopeError(
+                f"{error} (Finished steps are kept in {work} for the next try.)"
+            ) from error
         raise
     finally:
         lock.release()

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -377,7 +376,7 @@ class RecipePanel(Panel):
         recipe = read_recipe(Path(self.recipe.text().strip()).expanduser())
         texts = [self.inputs.item(row).text() for row in range(self.inputs.count())]
         if texts:
-            recipe = replace(recipe, inputs=tuple(map(Path, texts)))
+            recipe = recipe.with_inputs(map(Path, texts))
         out = Path(self.out.text().strip()).expanduser().absolute()
         job = in_process(
             run_recipe,
