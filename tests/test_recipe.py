@@ -46,6 +46,7 @@ def test_written_and_read_it_is_the_same(good, tmp_path):
     assert replayed.steps == recipe.steps
     assert replayed.inputs == recipe.inputs
     assert replayed.input_hashes == ("ab",)
+    assert replayed.with_inputs([Path("other")]).input_hashes is None
     (tmp_path / "provenance.json").write_text(json.dumps({"recipe": recipe.to_dict()}))
     with pytest.raises(PorescopeError, match="damaged provenance"):
         read_recipe(tmp_path / "provenance.json")

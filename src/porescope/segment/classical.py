@@ -119,8 +119,8 @@ def _kmeans_threshold(
     from threadpoolctl import threadpool_limits
 
     thinning = max(1, int(np.prod(stack.shape)) // SAMPLE_VOXELS)
-    planes = _planes(stack, progress, cancel)
-    sample = np.concatenate([plane.ravel()[::thinning] for plane in planes])
+    planes = _planes(stack, progress, cancel)  # copied below: a view would keep the whole plane
+    sample = np.concatenate([plane.ravel()[::thinning].copy() for plane in planes])
     different = len(np.unique(sample))
     if different == 1:
         raise PorescopeError("All voxels have the same brightness; there is nothing to tell apart.")
