@@ -192,7 +192,7 @@ class TestOrientation:
         np.testing.assert_allclose(both.magnitude(), 0, atol=1e-7)
 
     def test_the_third_angle_turns_about_the_axis(self):
-        other = self.angles + [0, 0, 1]
+        other = self.angles + np.array([0, 0, 1])
         np.testing.assert_array_equal(euler_to_axis(other), euler_to_axis(self.angles))
 
     def test_there_and_back(self):
