@@ -98,3 +98,53 @@ def distance_to_other_label(
     P. F. Felzenszwalb, D. P. Huttenlocher, Theory of Computing 8 (2012) 415,
     doi:10.4086/toc.2012.v008a019; A. Meijster et al. (2000), doi:10.1007/0-306-47025-X_36.
     """
+
+def volume_heightfield(
+    volume: NDArray[Any],
+    spacing: Sequence[float],
+    plane_z: float,
+    layers: int,
+    level: float | None = None,
+    threads: int = 0,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return where the column below each pixel of a plane enters and leaves the solid.
+
+    Parameters
+    ----------
+    volume : array of shape (z, y, x)
+        Labels (bool, uint8, uint16 or uint32), solid where not 0; or with a level a field (float32,
+        float64, uint8 or uint16) of values at voxel centres, linear in between along z and constant
+        beyond the outer ones, solid where at least the level. Read in place, views too.
+    spacing : sequence of three floats
+        Voxel size (z, y, x).
+    plane_z : float
+        Depth of the plane in voxels: at least 0, below the number of slices.
+    layers : int
+        How many intervals of solid, from 1 to 8.
+    level : float, optional
+        Least value of the solid; needed by floats.
+    threads : int, optional
+        Processor threads; 0 takes all.
+
+    Returns
+    -------
+    entry, exit : arrays of shape (layers, y, x), float32
+        Depths below the plane, in the unit of ``spacing``, where the solid begins and ends for the
+        first, second ... time; infinity where it does not. A column that is solid at the plane has
+        entry 0; solid that reaches the last slice ends there. Beside a value of a field that is not
+        finite, the border is the voxel face; NaN is pore.
+    normal : array of shape (3, y, x), float32
+        Outward unit normal (z, y, x) at the first entry, z counted toward the beam and never below
+        0; (1, 0, 0) where the solid is cut by the plane or the gradient vanishes, (0, 0, 0) where
+        there is no solid. Of a field, from its central differences; of labels, from the occupancy
+        under derivatives of a Gaussian with a sigma of 1.5 times the largest spacing, in a box that
+        reaches two sigma or seven voxels from the voxel face. The volume goes on as it ends.
+
+    Raises
+    ------
+    TypeError
+        If the volume is no three-dimensional array of one of these types, or level and type do not
+        go together.
+    ValueError
+        If the volume is empty, the plane outside, or another number out of its range.
+    """
