@@ -108,7 +108,7 @@ def _meet_one(kinds, y, x):
         stop.append((middle + last)[hit])
         normal.append(face_normals[each, face][hit])
         others = np.where(np.arange(low.shape[1]) == face[:, None], -np.inf, low)
-        second_face.append((first - others.max(axis=1))[hit])
+        second_face.append(first[hit] - others.max(axis=1)[hit])
     return Ray(
         np.concatenate(start),
         np.concatenate(stop),
