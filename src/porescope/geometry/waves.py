@@ -1,7 +1,7 @@
 """Nanoporous structures as leveled waves.
 
 Waves of one length, in random directions, add up to a field that is close to a Gaussian random
-field; where it exceeds a level, the structure is solid. The level is the quantile of the field over
+field; where it reaches a level, the structure is solid. The level is the quantile of the field over
 the volume itself: that of an endless field, ``sqrt(2) * erfinv(1 - 2 * solid_fraction)``, misses
 the solid fraction in a volume of a few wavelengths.
 
@@ -16,16 +16,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porescope import _core
 from porescope.errors import PorescopeError
-from porescope.stack import checked_spacing_nm
+from porescope.geometry.blocks import (
+    Sample,
+    Triple,
+    check_above_zero,
+    check_count,
+    check_fraction,
+    check_seed,
+    checked_shape,
+    checked_voxel_nm,
+    spread,
+    upper_quantile,
+    voxel_centres_nm,
+)
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
-
-LEVELS = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +74,6 @@ class WaveField:
         directions = np.stack([cosine, sine * np.sin(turn), sine * np.cos(turn)], axis=1)
         return cls(2 * np.pi / wavelength_nm * directions, 2 * np.pi * phase)
 
-    @property
-    def bound(self) -> float:
-        """What the field never exceeds on either side of 0."""
-        return math.sqrt(2 * len(self.phases))
-
     def planes(
         self, z_nm: Iterable[float], y_nm: NDArray[np.float64], x_nm: NDArray[np.float64]
     ) -> Iterator[NDArray[np.float64]]:
@@ -96,6 +102,38 @@ class WaveField:
             yield np.concatenate([left.real, left.imag], axis=1) @ right
 
 
+@dataclass(frozen=True, eq=False)
+class WaveSample(Sample):
+    """What is solid where every field reaches its level.
+
+    Parameters
+    ----------
+    shape : tuple of three ints
+        Number of voxels (z, y, x).
+    spacing_nm : tuple of three floats
+        Voxel size (z, y, x).
+    fields : tuple of WaveField
+        One for each level of the hierarchy.
+    levels : tuple of floats
+        One for each field.
+    """
+
+    shape: Triple
+    spacing_nm: tuple[float, float, float]
+    fields: tuple[WaveField, ...]
+    levels: tuple[float, ...]
+
+    def planes(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Draw the planes from ``start`` to before ``stop``."""
+        z_nm, y_nm, x_nm = voxel_centres_nm(self.shape, self.spacing_nm)
+        solid = np.ones((stop - start, *self.shape[1:]), dtype=bool)
+        for field, level in zip(self.fields, self.levels, strict=True):
+            planes = field.planes(z_nm[start:stop], y_nm, x_nm)
+            for here, plane in zip(solid, planes, strict=True):
+                here &= plane >= level
+        return solid
+
+
 def leveled_wave(
     shape: Sequence[int],
     *,
@@ -104,32 +142,25 @@ def leveled_wave(
     solid_fraction: float,
     waves: int = 200,
     seed: int = 0,
+    lazy: bool = False,
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
-) -> NDArray[np.bool_]:
+) -> Any:
     """Return a nanoporous structure with ligaments of one size.
 
     Parameters
     ----------
-    shape : sequence of three ints
-        Number of voxels (z, y, x).
-    spacing_nm : float or sequence of three floats
-        Voxel size, the same on all axes or (z, y, x).
     wavelength_nm : float
         Length of the waves: the distance between neighbouring ligaments.
     solid_fraction : float
-        Share of solid voxels, above 0 and below 1; met within 0.001 plus one voxel.
-    waves : int, optional
-        How many waves are added up.
-    seed : int, optional
-        From 0 to 2**64 - 1; another seed gives another structure.
-    progress, cancel : callables, optional
-        See :mod:`porescope.tracking`.
+        Share of solid voxels, above 0 and below 1; met to a voxel up to 256^3, within 0.002 beyond.
+    shape, spacing_nm, waves, seed, lazy, progress, cancel
+        As for :func:`hierarchical_leveled_wave`, of which this is the case of one level.
 
     Returns
     -------
-    array of shape (z, y, x), bool
-        True where solid. Only this array and one plane of the field are held in memory.
+    numpy or dask array of shape (z, y, x), bool
+        True where solid.
 
     Raises
     ------
@@ -151,6 +182,7 @@ def leveled_wave(
         solid_fractions=(solid_fraction,),
         waves=waves,
         seed=seed,
+        lazy=lazy,
         progress=progress,
         cancel=cancel,
     )
@@ -164,26 +196,37 @@ def hierarchical_leveled_wave(
     solid_fractions: Sequence[float] = (),
     waves: int = 100,
     seed: int = 0,
+    lazy: bool = False,
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
-) -> NDArray[np.bool_]:
+) -> Any:
     """Return a structure whose ligaments are porous themselves: what is solid on every level.
 
-    The levels are independent of each other, so that the solid fraction is close to the product of
-    theirs.
+    Each level takes its solid fraction of what the levels before it left solid, so that the whole
+    has the product of all fractions.
 
     Parameters
     ----------
-    shape, spacing_nm, waves, seed, progress, cancel
-        As for :func:`leveled_wave`; ``waves`` is the number for each level.
+    shape : sequence of three ints
+        Number of voxels (z, y, x).
+    spacing_nm : float or sequence of three floats
+        Voxel size, the same on all axes or (z, y, x).
     wavelengths_nm : sequence of floats
-        One for each level.
+        One for each level: the distance between its neighbouring ligaments.
     solid_fractions : sequence of floats
         One for each level, above 0 and below 1.
+    waves : int, optional
+        How many waves are added up for each level.
+    seed : int, optional
+        From 0 to 2**64 - 1; another seed gives another structure.
+    lazy : bool, optional
+        Return a dask array that is drawn slab by slab when it is computed or written.
+    progress, cancel : callables, optional
+        See :mod:`porescope.tracking`.
 
     Returns
     -------
-    array of shape (z, y, x), bool
+    numpy or dask array of shape (z, y, x), bool
         True where solid.
 
     Raises
@@ -193,80 +236,43 @@ def hierarchical_leveled_wave(
     Cancelled
         If ``cancel()`` became true.
     """
-    _check(shape, wavelengths_nm, solid_fractions, waves, seed)
-    sizes_nm = (spacing_nm,) * 3 if np.ndim(spacing_nm) == 0 else spacing_nm
-    z_nm, y_nm, x_nm = (
-        (np.arange(count, dtype=np.float64) + 0.5) * size_nm
-        for count, size_nm in zip(shape, checked_spacing_nm(sizes_nm), strict=True)  # type: ignore[arg-type]
-    )
-    solid = np.ones(tuple(shape), dtype=bool)
-    parts = 2 * len(wavelengths_nm)
-
-    def depths_nm(part: int) -> Iterator[float]:
-        def report(done: int, total: int) -> None:
-            progress(part * total + done, parts * total)
-
-        return track(z_nm.tolist(), report, cancel)
-
-    for level, (wavelength_nm, fraction) in enumerate(
-        zip(wavelengths_nm, solid_fractions, strict=True)
-    ):
-        field = WaveField.draw(wavelength_nm, waves, seed, stream=level)
-        threshold = upper_quantile(
-            field.planes(depths_nm(2 * level), y_nm, x_nm), fraction, field.bound
-        )
-        for here, plane in zip(
-            solid, field.planes(depths_nm(2 * level + 1), y_nm, x_nm), strict=True
-        ):
-            here &= plane >= threshold
-    return solid
-
-
-def upper_quantile(planes: Iterable[NDArray[np.float64]], fraction: float, bound: float) -> float:
-    """Return the level that the given fraction of the values exceeds, seeing each plane once.
-
-    Parameters
-    ----------
-    planes : iterable of arrays
-        The values, none beyond ``bound`` on either side of 0.
-    fraction : float
-        Between 0 and 1.
-    bound : float
-        The levels are ``2 * bound / 65536`` apart.
-    """
-    counts = np.zeros(LEVELS, dtype=np.int64)
-    for plane in planes:
-        counts += np.histogram(plane, bins=LEVELS, range=(-bound, bound))[0]
-    above = counts.sum() - np.concatenate([[0], np.cumsum(counts)])
-    nearest = int(np.argmin(np.abs(above - fraction * counts.sum())))
-    return float(np.linspace(-bound, bound, LEVELS + 1)[nearest])
-
-
-def _check(
-    shape: Sequence[int],
-    wavelengths_nm: Sequence[float],
-    solid_fractions: Sequence[float],
-    waves: int,
-    seed: int,
-) -> None:
-    if len(shape) != 3 or not all(isinstance(n, int | np.integer) and n > 0 for n in shape):
-        raise PorescopeError(
-            f"The shape must be three whole numbers of voxels (z, y, x) above 0, not {shape!r}."
-        )
     if not wavelengths_nm or len(wavelengths_nm) != len(solid_fractions):
         raise PorescopeError(
             "Give one wavelength and one solid fraction for each level, not "
             f"{len(wavelengths_nm)} and {len(solid_fractions)}."
         )
     for wavelength_nm in wavelengths_nm:
-        if not (math.isfinite(wavelength_nm) and wavelength_nm > 0):
-            raise PorescopeError(f"A wavelength must be above 0 nm, not {wavelength_nm!r}.")
+        check_above_zero("A wavelength in nm", wavelength_nm)
     for fraction in solid_fractions:
-        if not 0 < fraction < 1:
-            raise PorescopeError(
-                f"A solid fraction must lie between 0 and 1, both excluded, not {fraction!r}."
-            )
-    if waves < 1:
-        raise PorescopeError(f"At least one wave is needed, not {waves!r}.")
-    if not 0 <= seed < 2**64:
-        raise PorescopeError(f"A seed must be a whole number from 0 to 2**64 - 1, not {seed!r}.")
+        check_fraction(fraction)
+    check_count("The number of waves", waves)
+    check_seed(seed)
+    shape, voxel_nm = checked_shape(shape), checked_voxel_nm(spacing_nm)
+    fields = tuple(
+        WaveField.draw(wavelength_nm, waves, seed, stream=level)
+        for level, wavelength_nm in enumerate(wavelengths_nm)
+    )
+    levels = _levels(fields, solid_fractions, shape, voxel_nm, cancel)
+    return WaveSample(shape, voxel_nm, fields, levels).draw(lazy, progress, cancel)
+
+
+def _levels(
+    fields: Sequence[WaveField],
+    fractions: Sequence[float],
+    shape: Triple,
+    spacing_nm: Sequence[float],
+    cancel: Cancel,
+) -> tuple[float, ...]:
+    """Return the level of each field that leaves its fraction of what was solid before it."""
+    z_nm, y_nm, x_nm = (
+        axis_nm[part]
+        for axis_nm, part in zip(voxel_centres_nm(shape, spacing_nm), spread(shape), strict=True)
+    )
+    levels = []
+    solid = np.ones((len(z_nm), len(y_nm), len(x_nm)), dtype=bool)
+    for field, fraction in zip(fields, fractions, strict=True):
+        planes = field.planes(track(z_nm.tolist(), cancel=cancel), y_nm, x_nm)
+        values = np.stack(list(planes))
+        levels.append(upper_quantile(values[solid], fraction))
+        solid &= values >= levels[-1]
+    return tuple(levels)
