@@ -13,7 +13,7 @@ import tifffile
 from scipy import ndimage, stats
 
 from porescope import _core
-from porescope.geometry.waves import WaveField, upper_quantile
+from porescope.geometry.waves import WaveField
 
 FOLDER = Path(__file__).parent / "npg_multivoltage"
 SEED = 46
@@ -21,6 +21,7 @@ SEED = 46
 WAVELENGTH_NM = 100.0
 SOLID_FRACTION = 0.35
 WAVES = 200
+LEVELS = 2**16  # tried between the bounds of the field
 PIXEL_NM = 2.5
 EDGE_PX = 128
 SLICES = 48
@@ -82,7 +83,10 @@ def truth_and_level(field, slice_z_nm):
     z_nm = np.arange(round(slice_z_nm[-1] / PIXEL_NM) + 1) * PIXEL_NM
     centres_nm = (np.arange(EDGE_PX) + 0.5) * PIXEL_NM
     planes = np.stack(list(field.planes(z_nm, centres_nm, centres_nm)))
-    level = upper_quantile(planes[:, CAP_PX:], SOLID_FRACTION, field.bound)
+    bound = np.sqrt(2 * WAVES)
+    counts, edges = np.histogram(planes[:, CAP_PX:], bins=LEVELS, range=(-bound, bound))
+    above = counts.sum() - np.concatenate([[0], np.cumsum(counts)])
+    level = edges[np.argmin(np.abs(above - SOLID_FRACTION * counts.sum()))]
     labels = (planes >= level).astype(np.uint8)
     labels[:, :CAP_PX] = 0
     return labels, level
