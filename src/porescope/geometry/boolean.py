@@ -102,7 +102,7 @@ def boolean_model(
     _check(porosity, orientation, kappa, seed)
     margin = _reach(kind, [high for _, high in sizes])
     low, extent = -margin, np.array(box) + 2 * margin
-    mean_number = -math.log(porosity) / mean_volume(kind, sizes) * float(np.prod(extent))
+    mean_number = -math.log(porosity) / mean_volume(kind, sizes) * math.prod(extent.tolist())
     if not mean_number <= MAX_PARTICLES:
         raise PorescopeError(
             f"The sample would hold {mean_number:.3g} particles, more than the {MAX_PARTICLES:,} "
