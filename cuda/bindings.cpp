@@ -5,5 +5,6 @@
 NB_MODULE(_core, module) {
     porescope::bind_random(module);
     porescope::bind_distance(module);
+    porescope::bind_primitives(module);
     porescope::bind_volume_heightfield(module);
 }

@@ -55,7 +55,9 @@ PORESCOPE_HOST_DEVICE inline void store_normal(const VolumeHeightfield& heightfi
                                                std::size_t pixel, double gradient_z,
                                                double gradient_y, double gradient_x) {
     if (!(gradient_z > 0)) gradient_z = 0;
-    const double most = fmax(gradient_z, fmax(fabs(gradient_y), fabs(gradient_x)));
+    double most = gradient_z;
+    if (fabs(gradient_y) > most) most = fabs(gradient_y);
+    if (fabs(gradient_x) > most) most = fabs(gradient_x);
     const double z = gradient_z / most, y = gradient_y / most, x = gradient_x / most;
     const double length = sqrt(z * z + y * y + x * x);
     const bool known = length >= 1;  // false for NaN
@@ -68,15 +70,16 @@ PORESCOPE_HOST_DEVICE inline void store_normal(const VolumeHeightfield& heightfi
 // Gradient of the occupancy under a Gaussian: weighted sums over a small box of voxels around the
 // middle of the voxel face through which the ray enters. Sigma is 1.5 times the largest spacing, the
 // same length along all axes: across coarse slices a narrower one sees the flat of a stair instead
-// of its slope. Weights are whole numbers that sum to a byte at most, so that the sums along z fit
-// a byte and those along y 16 bits, several voxels side by side in a word of 64.
+// of its slope. Weights are whole numbers and small, so that a sum along z fits a byte, a sum along
+// z and y 16 bits, and several of them lie side by side in a word and are added at once. A slope may
+// be negative: half of the range is added to it.
 struct NormalKernel {
     static constexpr int reach = 7;  // of the box at most, in voxels
 
-    int radius[3];                                    // z from the face, y and x from the centre
+    int radius[3];                                           // z from the face, y and x from the ray
     std::uint8_t smooth[3][reach + 1], slope[3][reach + 1];  // the same on either side
-    double unit[3];                                   // of the sums of whole numbers
-    std::int32_t no_slope;                         // the sum for d/dz where there is no slope
+    double unit[3];                                          // of the sums of whole numbers
+    std::int32_t no_slope_z;
 
     explicit NormalKernel(const double (&spacing)[3]) : smooth{}, slope{} {
         const double sigma = 1.5 * std::max({spacing[0], spacing[1], spacing[2]});
@@ -92,7 +95,7 @@ struct NormalKernel {
                 gauss_sum += at[tap] > 0 ? 2 * gauss[tap] : gauss[tap];
                 ramp_sum += at[tap] * gauss[tap];
             }
-            constexpr double whole = 255 - reach, half = whole / 2;  // rounded, still bytes
+            constexpr double whole = 255 - reach, half = whole / 2;  // room to round
             smooth_sum[axis] = slope_sum[axis] = 0;
             for (int tap = 0; tap < taps; ++tap) {
                 const double even = std::round(gauss[tap] / gauss_sum * whole);
@@ -103,9 +106,7 @@ struct NormalKernel {
                 slope_sum[axis] += 2 * at[tap] * odd;
             }
         }
-        no_slope = 0;
-        for (int dz=0; dz<radius[0]; ++dz) no_slope += slope[0][dz];
-        no_slope *= static_cast<std::int32_t>(smooth_sum[1]);
+        no_slope_z = static_cast<std::int32_t>(0x80 * smooth_sum[1]);
         // A ramp along any axis has its slope.
         for (int axis = 0; axis < 3; ++axis)
             unit[axis] = smooth_sum[axis] /
@@ -147,12 +148,13 @@ struct LabelColumns {
     }
 
 private:
-    // Sums of eight bytes times a weight.
+    // Sums of eight bytes times a weight, which may be negative as long as the sums are not.
     struct SixteenBits {
-        std::uint64_t even = 0, odd = 0;
+        std::uint64_t even, odd;
 
-        PORESCOPE_HOST_DEVICE void add(std::uint64_t bytes, std::uint64_t weight) {
+        PORESCOPE_HOST_DEVICE void add(std::uint64_t bytes, std::int64_t signed_weight) {
             constexpr std::uint64_t low = 0x00ff00ff00ff00ff;
+            const std::uint64_t weight = static_cast<std::uint64_t>(signed_weight);
             even += (bytes & low) * weight;
             odd += (bytes >> 8 & low) * weight;
         }
@@ -172,14 +174,15 @@ private:
     template <bool bytes_in_place>
     PORESCOPE_HOST_DEVICE std::uint64_t eight(const Value* row, std::ptrdiff_t x) const {
         std::uint64_t bytes = 0;
-        if (bytes_in_place) {
+        if constexpr (bytes_in_place) {
             constexpr std::uint64_t high = 0x8080808080808080;
             std::memcpy(&bytes, row + x, 8);
-            return (((bytes & ~high) + ~high) | bytes) >> 7 & high >> 7;
+            bytes = (((bytes & ~high) + ~high) | bytes) >> 7 & high >> 7;
+        } else {
+            for (int lane = 0; lane < 8; ++lane)
+                bytes |= std::uint64_t{is_solid(row[inner(x + lane, 2) * voxels.stride[2]])}
+                         << 8 * lane;
         }
-        for (int lane = 0; lane < 8; ++lane)
-            bytes |= std::uint64_t{is_solid(row[inner(x + lane, 2) * voxels.stride[2]])}
-                     << 8 * lane;
         return bytes;
     }
 
@@ -187,34 +190,32 @@ private:
     template <bool bytes_in_place>
     PORESCOPE_HOST_DEVICE void add_word(std::ptrdiff_t z, std::ptrdiff_t y, std::ptrdiff_t x,
                                         int dx, std::int32_t (&sum)[3]) const {
-        constexpr std::uint64_t ones = 0x0101010101010101;
         const int radius_z = kernel.radius[0], radius_y = kernel.radius[1];
-        std::ptrdiff_t slice_above[NormalKernel::reach], slice_below[NormalKernel::reach];
+        std::ptrdiff_t above[NormalKernel::reach], below[NormalKernel::reach];
         for (int dz = 0; dz < radius_z; ++dz) {
-            slice_above[dz] = inner(z - 1 - dz, 0) * voxels.stride[0];
-            slice_below[dz] = inner(z + dz, 0) * voxels.stride[0];
+            above[dz] = inner(z - 1 - dz, 0) * voxels.stride[0];
+            below[dz] = inner(z + dz, 0) * voxels.stride[0];
         }
-        SixteenBits smooth, smooth_before, smooth_after, slope;
+        SixteenBits smooth{0, 0}, slope_z{0, 0}, slope_y{0x8000800080008000, 0x8000800080008000};
         for (int dy = -radius_y; dy <= radius_y; ++dy) {
             const Value* const row = voxels.data + inner(y + dy, 1) * voxels.stride[1];
-            std::uint64_t smooth_z = 0, slope_z = 0;
+            std::uint64_t level = 0, slope = 0x8080808080808080;
             for (int dz = 0; dz < radius_z; ++dz) {
-                const std::uint64_t above = eight<bytes_in_place>(row + slice_above[dz], x + dx);
-                const std::uint64_t below = eight<bytes_in_place>(row + slice_below[dz], x + dx);
-                smooth_z += (below + above) * kernel.smooth[0][dz];
-                slope_z += (below + (ones - above)) * kernel.slope[0][dz];
+                const std::uint64_t one = eight<bytes_in_place>(row + above[dz], x + dx);
+                const std::uint64_t other = eight<bytes_in_place>(row + below[dz], x + dx);
+                level += (other + one) * kernel.smooth[0][dz];
+                slope += (other - one) * kernel.slope[0][dz];
             }
-            const int tap = dy < 0 ? -dy : dy;
-            smooth.add(smooth_z, kernel.smooth[1][tap]);
-            (dy < 0 ? smooth_before : smooth_after).add(smooth_z, kernel.slope[1][tap]);
-            slope.add(slope_z, kernel.smooth[1][tap]);
+            const std::int64_t sign = dy < 0 ? -1 : 1;
+            smooth.add(level, kernel.smooth[1][sign * dy]);
+            slope_y.add(level, sign * kernel.slope[1][sign * dy]);
+            slope_z.add(slope, kernel.smooth[1][sign * dy]);
         }
         for (int lane = 0; lane < 8 && dx + lane <= kernel.radius[2]; ++lane) {
-            const int at = dx + lane, tap = at < 0 ? -at : at;
-            const std::int32_t weight = kernel.smooth[2][tap];
-            sum[0] += weight * (slope.lane(lane) - kernel.no_slope);
-            sum[1] += weight * (smooth_after.lane(lane) - smooth_before.lane(lane));
-            sum[2] += (at < 0 ? -1 : 1) * kernel.slope[2][tap] * smooth.lane(lane);
+            const int sign = dx + lane < 0 ? -1 : 1, tap = sign * (dx + lane);
+            sum[0] += kernel.smooth[2][tap] * (slope_z.lane(lane) - kernel.no_slope_z);
+            sum[1] += kernel.smooth[2][tap] * (slope_y.lane(lane) - 0x8000);
+            sum[2] += sign * kernel.slope[2][tap] * smooth.lane(lane);
         }
     }
 };
@@ -369,23 +370,21 @@ struct Segment {
 template <typename Columns, typename Value>
 std::uint64_t crossing_columns(const Columns& columns, const Segment& part, const Value* voxels,
                                std::ptrdiff_t stride) {
-    std::uint8_t crosses[Segment::length] = {}, any = 0;
+    std::uint8_t crosses[Segment::length] = {};
     const auto compare = [&](std::ptrdiff_t lane, Value value) {
         crosses[lane] = (columns.is_solid(value) ^ part.solid[lane]) & part.open[lane];
-        any |= crosses[lane];
     };
     if (stride == 1 && part.width == Segment::length)
         for (std::ptrdiff_t lane = 0; lane < Segment::length; ++lane) compare(lane, voxels[lane]);
     else
         for (std::ptrdiff_t lane = 0; lane < part.width; ++lane)
             compare(lane, voxels[lane * stride]);
-    if (!any) return 0;
-    std::uint64_t bits = 0;
-    for (std::ptrdiff_t first = 0; first < Segment::length; first += 8) {
-        std::uint64_t bytes;
-        std::memcpy(&bytes, crosses + first, 8);
-        bits |= bytes * 0x0102040810204080 >> 56 << first;  // the lowest bit of each byte
-    }
+    std::uint64_t words[Segment::length / 8], any = 0, bits = 0;
+    std::memcpy(words, crosses, Segment::length);
+    for (const std::uint64_t word : words) any |= word;
+    if (any == 0) return 0;
+    for (int number = 0; number < Segment::length / 8; ++number)  // the lowest bits of the bytes
+        bits |= words[number] * 0x0102040810204080 >> 56 << 8 * number;
     return bits;
 }
 

@@ -1,4 +1,4 @@
-"""The native core: counter-based random numbers and exact distances, on all processor cores.
+"""The native core: random numbers, distances, heightfields, on all processor cores.
 
 Results never depend on the number of threads; ``threads=0`` takes all cores.
 """
@@ -148,3 +148,80 @@ def volume_heightfield(
     ValueError
         If the volume is empty, the plane outside, or another number out of its range.
     """
+
+def instruction_sets() -> list[str]:
+    """Return what `Bins.heightfield` can use here, fastest first: avx512, avx2, plain."""
+
+def voxelize(
+    spheres: NDArray[np.float64],
+    cylinders: NDArray[np.float64],
+    cuboids: NDArray[np.float64],
+    start: Sequence[int],
+    shape: Sequence[int],
+    threads: int = 0,
+) -> NDArray[np.bool_]:
+    """Return which voxels of a block have their centre in a primitive.
+
+    Parameters
+    ----------
+    spheres, cylinders, cuboids : arrays of shape (n, 4), (n, 8) and (n, 10), float64
+        As in :class:`porescope.geometry.Primitives`.
+    start, shape : sequence of three ints
+        First voxel (z, y, x) of the block and its number of voxels.
+    threads : int, optional
+        Processor threads; 0 takes all.
+
+    Returns
+    -------
+    array of shape (z, y, x), bool
+    """
+
+class Bins:
+    """Primitives sorted into tiles of pixels and, in each, along the beam; for many planes.
+
+    Parameters
+    ----------
+    spheres, cylinders, cuboids : arrays of shape (n, 4), (n, 8) and (n, 10), float64
+        As in :class:`porescope.geometry.Primitives`; not checked again.
+    rows, columns : int
+        Pixels of the planes.
+    threads : int, optional
+        Processor threads; 0 takes all.
+    """
+
+    def __init__(
+        self,
+        spheres: NDArray[np.float64],
+        cylinders: NDArray[np.float64],
+        cuboids: NDArray[np.float64],
+        rows: int,
+        columns: int,
+        threads: int = 0,
+    ) -> None: ...
+    def heightfield(
+        self, plane_z: float, layers: int, threads: int = 0, instruction_set: str = ""
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Return the extended heightfield of one plane.
+
+        Parameters
+        ----------
+        plane_z : float
+            Depth of the plane.
+        layers : int
+            How many stretches of solid, from 1 to 8.
+        threads : int, optional
+            Processor threads; 0 takes all.
+        instruction_set : str, optional
+            One of `instruction_sets`; the fastest by default. All give the same bits.
+
+        Returns
+        -------
+        entry, exit : arrays of shape (layers, y, x), float32
+        normal : array of shape (3, y, x), float32
+            As in :class:`porescope.imaging.HeightField`.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of its range, or the processor lacks the instruction set.
+        """

@@ -1,0 +1,199 @@
+// Primitives, their heightfields and their voxels for Python.
+#include "bindings.hpp"
+
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "binning.hpp"
+#include "heightfield_tile.hpp"
+#include "parallel.hpp"
+#include "voxelize.hpp"
+
+namespace nb = nanobind;
+
+namespace porescope {
+namespace {
+
+template <int columns>
+using Rows = nb::ndarray<nb::ro, double, nb::shape<-1, columns>, nb::c_contig, nb::device::cpu>;
+
+// An axis that is upright or level but for rounding is made exactly so, where it has cases of its
+// own; it points down the beam.
+void settle_axis(double (&axis)[3]) {
+    for (double& part : axis)
+        if (std::abs(part) < 1e-12) part = 0;
+    const double sign = axis[0] < 0 ? -1 : 1;
+    for (double& part : axis) part *= sign;
+    if (axis[1] == 0 && axis[2] == 0) axis[0] = 1;
+}
+
+std::vector<Sphere> as_spheres(const Rows<4>& rows) {
+    std::vector<Sphere> spheres(rows.shape(0));
+    for (std::size_t k = 0; k < spheres.size(); ++k) {
+        const double* const row = rows.data() + 4 * k;
+        spheres[k] = {{row[0], row[1], row[2]}, row[3]};
+    }
+    return spheres;
+}
+
+std::vector<Cylinder> as_cylinders(const Rows<8>& rows) {
+    std::vector<Cylinder> cylinders(rows.shape(0));
+    for (std::size_t k = 0; k < cylinders.size(); ++k) {
+        const double* const row = rows.data() + 8 * k;
+        cylinders[k] = {{row[0], row[1], row[2]}, {row[3], row[4], row[5]}, row[6], row[7] / 2};
+        settle_axis(cylinders[k].axis);
+    }
+    return cylinders;
+}
+
+std::vector<Cuboid> as_cuboids(const Rows<10>& rows) {
+    std::vector<Cuboid> cuboids(rows.shape(0));
+    for (std::size_t k = 0; k < cuboids.size(); ++k) {
+        const double* const row = rows.data() + 10 * k;
+        const double w = row[3], x = row[4], y = row[5], z = row[6];
+        cuboids[k] = {{row[0], row[1], row[2]},
+                      {{1 - 2 * (x * x + y * y), 2 * (y * z - w * x), 2 * (x * z + w * y)},
+                       {2 * (y * z + w * x), 1 - 2 * (x * x + z * z), 2 * (x * y - w * z)},
+                       {2 * (x * z - w * y), 2 * (x * y + w * z), 1 - 2 * (y * y + z * z)}},
+                      {row[7] / 2, row[8] / 2, row[9] / 2}};
+        for (auto& axis : cuboids[k].axes) settle_axis(axis);
+    }
+    return cuboids;
+}
+
+struct InstructionSet {
+    const char* name;
+    bool available;
+    TileExtractor (*tile_extractor)(int layers);
+};
+
+const std::vector<InstructionSet>& instruction_sets() {
+    static const std::vector<InstructionSet> sets{
+#ifdef PORESCOPE_VECTORS
+        {"avx512", __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"),
+         avx512_tile_extractor},
+        {"avx2", static_cast<bool>(__builtin_cpu_supports("avx2")), avx2_tile_extractor},
+#endif
+        {"plain", true, plain_tile_extractor},
+    };
+    return sets;
+}
+
+std::vector<std::string> available_instruction_sets() {
+    std::vector<std::string> names;
+    for (const InstructionSet& set : instruction_sets())
+        if (set.available) names.push_back(set.name);
+    return names;
+}
+
+TileExtractor find_extractor(int layers, const std::string& name) {
+    for (const InstructionSet& set : instruction_sets())
+        if (set.available && (name.empty() || name == set.name)) return set.tile_extractor(layers);
+    throw std::invalid_argument("This processor does not have the instruction set " + name + ".");
+}
+
+using Channels = nb::ndarray<nb::numpy, float, nb::ndim<3>>;
+
+std::tuple<Channels, Channels, Channels> extract(const Bins& bins, double plane_z, int layers,
+                                                 std::size_t threads,
+                                                 const std::string& instruction_set) {
+    if (layers < 1 || layers > max_layers)
+        throw std::invalid_argument("layers must be from 1 to 8.");
+    if (!std::isfinite(plane_z)) throw std::invalid_argument("plane_z must be finite.");
+    const TileExtractor extractor = find_extractor(layers, instruction_set);
+    const BinsView view = bins.view();
+    const std::size_t rows = view.rows, columns = view.columns, area = rows * columns;
+    const std::size_t counts[3] = {static_cast<std::size_t>(layers),
+                                   static_cast<std::size_t>(layers), 3};
+    std::unique_ptr<float[]> values[3];
+    for (int k = 0; k < 3; ++k) values[k].reset(new float[counts[k] * area]);
+    {
+        nb::gil_scoped_release released;
+        std::vector<float*> channels;
+        for (int k = 0; k < 3; ++k)
+            for (std::size_t channel = 0; channel < counts[k]; ++channel)
+                channels.push_back(values[k].get() + channel * area);
+        const std::size_t tiles = static_cast<std::size_t>(view.tiles_down) * view.tiles_across;
+        share_out(tiles, threads, [&](const auto& next) {
+            constexpr std::size_t tile_area = tile_size * tile_size;
+            std::unique_ptr<std::byte[]> scratch(
+                new std::byte[bins.longest_list() * extractor.scratch_size]);
+            std::vector<float> of_tile(channels.size() * tile_area);
+            for (std::size_t tile; (tile = next()) < tiles;) {
+                extractor.extract(view, static_cast<std::int64_t>(tile), plane_z, scratch.get(),
+                                  of_tile.data());
+                const std::size_t top = tile / view.tiles_across * tile_size;
+                const std::size_t left = tile % view.tiles_across * tile_size;
+                const std::size_t height = std::min<std::size_t>(tile_size, rows - top);
+                const std::size_t width = std::min<std::size_t>(tile_size, columns - left);
+                for (std::size_t channel = 0; channel < channels.size(); ++channel)
+                    for (std::size_t row = 0; row < height; ++row)
+                        std::memcpy(channels[channel] + (top + row) * columns + left,
+                                    of_tile.data() + channel * tile_area + row * tile_size,
+                                    width * sizeof(float));
+            }
+        });
+    }
+    const auto to_array = [&](int k) {
+        return to_numpy<float, 3>(std::move(values[k]), {counts[k], rows, columns});
+    };
+    return {to_array(0), to_array(1), to_array(2)};
+}
+
+nb::ndarray<nb::numpy, bool, nb::ndim<3>> voxelize_block(
+    const Rows<4>& sphere_rows, const Rows<8>& cylinder_rows, const Rows<10>& cuboid_rows,
+    const std::array<std::int64_t, 3>& start, const std::array<std::size_t, 3>& shape,
+    std::size_t threads) {
+    std::unique_ptr<bool[]> solid(new bool[shape[0] * shape[1] * shape[2]]());
+    {
+        nb::gil_scoped_release released;
+        const auto spheres = as_spheres(sphere_rows);
+        const auto cylinders = as_cylinders(cylinder_rows);
+        const auto cuboids = as_cuboids(cuboid_rows);
+        voxelize({spheres.data(), cylinders.data(), cuboids.data(), nullptr,
+                  static_cast<std::int32_t>(spheres.size()),
+                  static_cast<std::int32_t>(cylinders.size()),
+                  static_cast<std::int32_t>(cuboids.size())},
+                 start, shape, solid.get(), threads);
+    }
+    return to_numpy<bool, 3>(std::move(solid), shape);
+}
+
+}  // namespace
+
+void bind_primitives(nb::module_& module) {
+    using namespace nb::literals;
+    nb::class_<Bins>(module, "Bins")
+        .def(
+            "__init__",
+            [](Bins* bins, const Rows<4>& spheres, const Rows<8>& cylinders,
+               const Rows<10>& cuboids, std::size_t rows, std::size_t columns,
+               std::size_t threads) {
+                constexpr std::size_t most = 1 << 30;
+                if (rows < 1 || columns < 1 || rows > most || columns > most)
+                    throw std::invalid_argument("rows and columns must be from 1 to 2**30.");
+                if (spheres.shape(0) + cylinders.shape(0) + cuboids.shape(0) > INT32_MAX)
+                    throw std::invalid_argument("More than 2**31 - 1 primitives.");
+                nb::gil_scoped_release released;
+                new (bins) Bins(as_spheres(spheres), as_cylinders(cylinders), as_cuboids(cuboids),
+                                rows, columns, threads);
+            },
+            "spheres"_a, "cylinders"_a, "cuboids"_a, "rows"_a, "columns"_a, "threads"_a = 0)
+        .def("heightfield", &extract, "plane_z"_a, "layers"_a, "threads"_a = 0,
+             "instruction_set"_a = "");
+    module.def("instruction_sets", &available_instruction_sets);
+    module.def("voxelize", &voxelize_block, "spheres"_a, "cylinders"_a, "cuboids"_a, "start"_a,
+               "shape"_a, "threads"_a = 0);
+}
+
+}  // namespace porescope

@@ -1,0 +1,238 @@
+// Extended heightfields of primitives: what each pixel sees below a plane.
+//
+// Rays run through floats, many at a time; the few that rounding could have decided, or that lost a
+// stretch for want of a place, are done again by exact_column. Either way a lane's answer depends
+// on its own primitives alone, so it is the same for every lane type.
+#pragma once
+
+#include <cfloat>
+#include <cmath>
+#include <cstdint>
+
+#include "bins.hpp"
+#include "column.hpp"
+#include "lanes.hpp"
+#include "platform.hpp"
+#include "primitives.hpp"
+
+namespace porescope {
+
+inline namespace PORESCOPE_INSTRUCTION_SET {
+
+// What one pixel sees: depths below the plane, normal at the first entry.
+template <int layers>
+struct Sight {
+    float enter[layers], leave[layers], normal[3];
+};
+
+// A tile's spans, one after another, as far down as rays still look.
+struct SpanWalk {
+    SpanLists lists;
+    PORESCOPE_HOST_DEVICE std::int64_t running() const {
+        return lists.running_end - lists.running;
+    }
+    PORESCOPE_HOST_DEVICE std::int64_t count() const {
+        return running() + (lists.end - lists.beginning);
+    }
+    PORESCOPE_HOST_DEVICE const Span& operator[](std::int64_t place) const {
+        return place < running() ? lists.running[place] : lists.beginning[place - running()];
+    }
+};
+
+// In doubles, without a list: each stretch grows until nothing it reaches goes deeper.
+template <int layers>
+PORESCOPE_HOST_DEVICE inline Sight<layers> exact_column(const BinsView& bins, const SpanWalk& spans,
+                                                        double plane, double corner_y,
+                                                        double corner_x, double y, double x) {
+    Sight<layers> sight;
+    for (int k = 0; k < layers; ++k) sight.enter[k] = sight.leave[k] = INFINITY;
+    for (int k = 0; k < 3; ++k) sight.normal[k] = 0;
+    const auto crossing = [&](const Span& span) {
+        Prepared<double> primitive{};
+        prepare(primitive, bins.primitives, span.number, corner_y, corner_x, tile_size);
+        return cross<double>(primitive, y, x);
+    };
+    double reached = plane;
+    for (int layer = 0; layer < layers; ++layer) {
+        double top = INFINITY, bottom = INFINITY;
+        std::int32_t first = -1, lowest = 0;
+        for (std::int64_t k = 0; k < spans.count() && spans[k].begin <= top; ++k) {
+            const Crossing<double> next = crossing(spans[k]);
+            const double enter = larger(next.enter, plane);
+            if (!next.hit || next.leave <= reached) continue;
+            const std::int32_t number = bins.primitives.given_numbers[spans[k].number];
+            if (enter > top || (enter == top && number > lowest)) continue;
+            lowest = number;
+            first = spans[k].number;
+            top = enter;
+            bottom = next.leave;
+        }
+        if (first < 0) break;
+        for (bool grown = true; grown;) {
+            grown = false;
+            for (std::int64_t k = 0; k < spans.count() && spans[k].begin <= bottom; ++k) {
+                const Crossing<double> next = crossing(spans[k]);
+                if (!next.hit || next.enter > bottom || next.leave <= bottom) continue;
+                bottom = next.leave;
+                grown = true;
+            }
+        }
+        sight.enter[layer] = static_cast<float>(top - plane);
+        sight.leave[layer] = static_cast<float>(bottom - plane);
+        reached = bottom;
+        if (layer > 0) continue;
+        sight.normal[0] = 1;
+        if (top == plane) continue;
+        Prepared<double> primitive{};
+        prepare(primitive, bins.primitives, first, corner_y, corner_x, tile_size);
+        const Vector<double> normal = entry_normal<double>(primitive, top, y, x);
+        sight.normal[0] = static_cast<float>(normal.z);
+        sight.normal[1] = static_cast<float>(normal.y);
+        sight.normal[2] = static_cast<float>(normal.x);
+    }
+    return sight;
+}
+
+// Does the doubtful lanes of a crossing again in doubles.
+template <typename Lane>
+PORESCOPE_COLD PORESCOPE_HOST_DEVICE Crossing<Lane> settled(Crossing<Lane> crossing,
+                                                            const BinsView& bins,
+                                                            std::int32_t number, double corner_y,
+                                                            double corner_x, Lane y, Lane x) {
+    constexpr int width = LaneTraits<Lane>::width;
+    float enter[width], leave[width], hit[width], rows[width], columns[width];
+    store(enter, crossing.enter);
+    store(leave, crossing.leave);
+    store(hit, select(crossing.hit, Lane(1.f), Lane(0.f)));
+    store(rows, y);
+    store(columns, x);
+    Prepared<double> primitive{};
+    prepare(primitive, bins.primitives, number, corner_y, corner_x, tile_size);
+    const std::uint32_t doubtful = bits(crossing.doubtful);
+    for (int lane = 0; lane < width; ++lane) {
+        if (!(doubtful >> lane & 1)) continue;
+        const Crossing<double> exact = cross<double>(primitive, rows[lane], columns[lane]);
+        enter[lane] = static_cast<float>(exact.enter);
+        leave[lane] = static_cast<float>(exact.leave);
+        hit[lane] = exact.hit ? 1.f : 0.f;
+    }
+    crossing.enter = load<Lane>(enter);
+    crossing.leave = load<Lane>(leave);
+    crossing.hit = Lane(0.f) < load<Lane>(hit);
+    return crossing;
+}
+
+// A primitive that may be met below the plane, by `begin` at the earliest.
+struct Candidate {
+    float begin;
+    Prepared<float> primitive{};
+};
+
+// What a block of rays sees: absolute depths, normal at the first entry, and which lanes are to be
+// done again.
+template <typename Lane, int layers>
+struct View {
+    Lane enter[layers], leave[layers];
+    Vector<Lane> normal;
+    Mask<Lane> unsure;
+};
+
+// Normals where lanes first enter, one primitive after another.
+template <typename Lane, int kept>
+PORESCOPE_HOST_DEVICE inline Vector<Lane> first_normals(const Column<Lane, kept>& column,
+                                                        const BinsView& bins, Lane plane,
+                                                        double corner_y, double corner_x, Lane y,
+                                                        Lane x) {
+    const Lane nothing(0.f);
+    const Mask<Lane> cut = column.enter[0] == plane;
+    Vector<Lane> normal{select(cut, Lane(1.f), nothing), nothing, nothing};
+    Mask<Lane> left = without(column.enter[0] < Lane(INFINITY), cut);
+    while (any(left)) {
+        const std::int32_t number = first_of(left, column.first_number);
+        const Mask<Lane> same = left & (column.first_number == Index<Lane>(number));
+        Prepared<float> primitive{};
+        prepare(primitive, bins.primitives, number, corner_y, corner_x, tile_size);
+        const Vector<Lane> here = entry_normal(primitive, column.first, y, x);
+        normal = {select(same, here.z, normal.z), select(same, here.y, normal.y),
+                  select(same, here.x, normal.x)};
+        left = without(left, same);
+    }
+    return normal;
+}
+
+// Adds candidates of one shape from `place` on, as long as they are of that shape and some lane still
+// looks for its stretches; returns the place of the next, or -1 when all lanes are done.
+template <Shape shape, typename Lane, int layers, typename CandidateAt>
+PORESCOPE_INLINE PORESCOPE_HOST_DEVICE std::int32_t add_run(Column<Lane, layers + 2>& found,
+                                                  std::int32_t place, const BinsView& bins,
+                                                  Lane plane, double corner_y, double corner_x,
+                                                  Lane y, Lane x, CandidateAt& candidate) {
+    constexpr int looks_between = 4;  // primitives between looks whether all lanes are done
+    const Lane tolerance(bins.tolerance);
+    Column<Lane, layers + 2> column = found;
+    int until_look = looks_between;
+    for (;; ++place) {
+        const Candidate* const next = candidate(place);
+        if (!next || next->primitive.shape != shape) break;
+        if (until_look == 0) {
+            column.sort();
+            if (!any(Lane(next->begin) <= column.leave[layers - 1])) {
+                place = -1;
+                break;
+            }
+            until_look = looks_between;
+        }
+        Crossing<Lane> crossing = cross<shape>(next->primitive, y, x);
+        if (any(crossing.doubtful))
+            crossing = settled(crossing, bins, next->primitive.number, corner_y, corner_x, y, x);
+        if (!any(crossing.hit)) continue;
+        column.add(crossing, next->primitive.number, bins.primitives.given_numbers, plane, tolerance);
+        --until_look;
+    }
+    found = column;
+    return place;
+}
+
+// `candidate(k)` points to the k-th primitive of the tile that ends below the plane, or is null
+// behind the last; (y, x) are seen from the corner of the tile.
+template <typename Lane, int layers, typename CandidateAt>
+PORESCOPE_HOST_DEVICE inline View<Lane, layers> look(const BinsView& bins, float plane_z,
+                                                     double corner_y, double corner_x, Lane y,
+                                                     Lane x, CandidateAt&& candidate) {
+    const Lane plane(plane_z);
+    Column<Lane, layers + 2> column;
+    std::int32_t place = 0;
+    const auto add = [&](auto run) {
+        place = run(column, place, bins, plane, corner_y, corner_x, y, x, candidate);
+    };
+    while (place >= 0) {
+        const Candidate* const next = candidate(place);
+        if (!next) break;
+        switch (next->primitive.shape) {
+            case Shape::sphere: add(add_run<Shape::sphere, Lane, layers, CandidateAt>); break;
+            case Shape::upright_cylinder:
+                add(add_run<Shape::upright_cylinder, Lane, layers, CandidateAt>);
+                break;
+            case Shape::lying_cylinder:
+                add(add_run<Shape::lying_cylinder, Lane, layers, CandidateAt>);
+                break;
+            case Shape::tilted_cylinder:
+                add(add_run<Shape::tilted_cylinder, Lane, layers, CandidateAt>);
+                break;
+            default: add(add_run<Shape::cuboid, Lane, layers, CandidateAt>);
+        }
+    }
+    column.sort();
+    View<Lane, layers> view;
+    for (int layer = 0; layer < layers; ++layer) {
+        view.enter[layer] = column.enter[layer];
+        view.leave[layer] = column.leave[layer];
+    }
+    view.normal = first_normals(column, bins, plane, corner_y, corner_x, y, x);
+    const Lane deepest = smaller(column.leave[layers - 1], Lane(FLT_MAX));
+    view.unsure = (column.lost <= deepest) | (column.doubtful <= deepest);
+    return view;
+}
+
+}  // namespace PORESCOPE_INSTRUCTION_SET
+}  // namespace porescope
