@@ -126,8 +126,7 @@ def _meet_one(kinds, y, x):
 def _meet_spheres(spheres, y, x):
     z, radius = spheres[:, 0], spheres[:, 3]
     dy, dx = y - spheres[:, 1], x - spheres[:, 2]
-    off_axis = np.hypot(dy, dx)
-    half_squared = (radius - off_axis) * (radius + off_axis)
+    half_squared = _chord_squared(radius, dy, dx)
     half = np.sqrt(np.maximum(half_squared, 0))
     normals = np.stack([half, dy, dx], axis=-1) / radius[:, None]
     return (
@@ -151,15 +150,16 @@ def _meet_cylinders(cylinders, y, x):
     aside = dx * uy - dy * ux
 
     # Mantle: (tilt * t - az * along)^2 <= radius^2 - aside^2.
-    aside = np.where(upright, np.hypot(dy, dx), np.abs(aside))
-    half_squared = (radius - aside) * (radius + aside)
+    half_squared = np.where(
+        upright, _chord_squared(radius, dy, dx), _chord_squared(radius, aside, 0)
+    )
     half = np.sqrt(np.maximum(half_squared, 0))
     missed = half_squared < 0
     mantle_in = np.where(upright, -np.inf, (az * along - half) / slope)
     mantle_out = np.where(upright, np.inf, (az * along + half) / slope)
     mantle_in = np.where(missed, np.inf, mantle_in)
     mantle_out = np.where(missed, -np.inf, mantle_out)
-    chord = np.where(upright, np.abs(radius - aside), 2 * np.sqrt(np.abs(half_squared)) / slope)
+    chord = 2 * np.sqrt(np.abs(half_squared)) / slope
 
     caps_in, caps_out, beside = _between_planes(az, along * tilt, half_height)
 
@@ -184,6 +184,11 @@ def _meet_cuboids(cuboids, y, x):
     offset = axes[..., 1] * dy[:, None] + axes[..., 2] * dx[:, None]
     lower, upper, beside = _between_planes(axes[..., 0], offset, cuboids[:, 7:] / 2)
     return z, lower, upper, _facing_beam(axes), beside.min(axis=1, initial=np.inf)
+
+
+def _chord_squared(radius, dy, dx):
+    """Square of half the chord of a circle; exact for whole numbers, which a hypotenuse is not."""
+    return (radius - np.abs(dy)) * (radius + np.abs(dy)) - dx * dx
 
 
 def _own_axes(quaternions):

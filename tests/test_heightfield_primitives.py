@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from heightfield_reference import cut, meet
+from porescope import _core
 from porescope.geometry import Primitives, voxelize
 from porescope.imaging import extract_heightfield
 
@@ -401,6 +402,34 @@ def test_trap_culling_keeps_what_only_just_reaches_a_pixel(kind):
     check(sample, (0.0, 30.0), shape, layers=(4,), pixels=(rows[picked], columns[picked]))
 
 
+def same_bits(one, other):
+    for expected, found in zip(one, other, strict=True):
+        np.testing.assert_array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+@pytest.fixture(scope="module")
+def mixed_bins():
+    sample = random_sample(15, 100, spheres=800, cylinders=500, cuboids=500)
+    return _core.Bins(sample.spheres, sample.cylinders, sample.cuboids, 101, 93)
+
+
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+def test_trap_every_instruction_set_gives_the_same_bits(mixed_bins, instruction_set):
+    for layers in range(1, 9):
+        same_bits(
+            mixed_bins.heightfield(20.3, layers, instruction_set="plain"),
+            mixed_bins.heightfield(20.3, layers, instruction_set=instruction_set),
+        )
+
+
+def test_threads_and_the_order_of_planes_change_nothing(mixed_bins):
+    planes = (0.0, 1.0, 2.0, 60.0, 1.0, 99.5)
+    alone = [mixed_bins.heightfield(plane_z, 2, threads=1) for plane_z in planes]
+    for threads in (2, 5):
+        for plane_z, expected in zip(reversed(planes), reversed(alone), strict=True):
+            same_bits(expected, mixed_bins.heightfield(plane_z, 2, threads=threads))
+
+
 def test_trap_columns_without_solid():
     sample = Primitives(spheres=[(10, 2.5, 2.5, 1)])
     found = extract_heightfield(sample, 0.0, shape=(5, 9), layers=3)
@@ -566,13 +595,13 @@ def samples(place, size, axis, turn):
     ).filter(any)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=200)
 @given(samples(WHOLE, SIZE, AXIS, IDENTITY), st.integers(-5, 12))
 def test_anything_on_the_grid(rows, plane_z):
     check(Primitives(*rows), (float(plane_z),), (4, 5), layers=(2, 8))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=200)
 @given(samples(FREE, FREE_SIZE, FREE_AXIS, FREE_TURN), FREE)
 def test_anything_anywhere(rows, plane_z):
     """Rays that double precision itself cannot decide are left out; such inputs are sought here."""
