@@ -41,9 +41,7 @@ struct Request {
     }
     template <typename Value>
     void of_field(double level) const {
-        const auto& spacing = plane.spacing;
-        const FieldColumns<Value> columns{
-            voxels<Value>(), level, {spacing[0], spacing[1], spacing[2]}};
+        const FieldColumns<Value> columns(voxels<Value>(), level, plane.spacing);
         extract_volume_heightfield(columns, plane, heightfield, threads);
     }
 };

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #ifdef _MSC_VER
@@ -137,8 +138,7 @@ struct LabelColumns {
         const std::ptrdiff_t z = static_cast<std::ptrdiff_t>(border + 0.5);
         std::int32_t sum[3] = {};
         for (int dx = -kernel.radius[2]; dx <= kernel.radius[2]; dx += 8) {
-            if (sizeof(Value) == 1 && voxels.stride[2] == 1 && x + dx >= 0 &&
-                x + dx + 8 <= voxels.shape[2])
+            if (voxels.stride[2] == 1 && x + dx >= 0 && x + dx + 8 <= voxels.shape[2])
                 add_word<true>(z, y, x, dx, sum);
             else
                 add_word<false>(z, y, x, dx, sum);
@@ -169,25 +169,27 @@ private:
         return index < 0 ? 0 : index > last ? last : index;
     }
 
-    // Eight voxels of a row, a byte each, the first one lowest: 1 for solid. Beyond its ends the row
-    // goes on as it ends.
-    template <bool bytes_in_place>
+    // Eight voxels of a row, a byte each, the first one lowest: 1 for solid. If they are not all
+    // inside, neighbours in memory, the row goes on as it ends.
+    template <bool inside>
     PORESCOPE_HOST_DEVICE std::uint64_t eight(const Value* row, std::ptrdiff_t x) const {
         std::uint64_t bytes = 0;
-        if constexpr (bytes_in_place) {
+        if constexpr (inside && sizeof(Value) == 1) {
             constexpr std::uint64_t high = 0x8080808080808080;
             std::memcpy(&bytes, row + x, 8);
             bytes = (((bytes & ~high) + ~high) | bytes) >> 7 & high >> 7;
         } else {
-            for (int lane = 0; lane < 8; ++lane)
-                bytes |= std::uint64_t{is_solid(row[inner(x + lane, 2) * voxels.stride[2]])}
-                         << 8 * lane;
+            for (int lane = 0; lane < 8; ++lane) {
+                const Value label =
+                    inside ? row[x + lane] : row[inner(x + lane, 2) * voxels.stride[2]];
+                bytes |= std::uint64_t{is_solid(label)} << 8 * lane;
+            }
         }
         return bytes;
     }
 
     // The part of the box that begins dx voxels from its middle and is eight voxels wide.
-    template <bool bytes_in_place>
+    template <bool inside>
     PORESCOPE_HOST_DEVICE void add_word(std::ptrdiff_t z, std::ptrdiff_t y, std::ptrdiff_t x,
                                         int dx, std::int32_t (&sum)[3]) const {
         const int radius_z = kernel.radius[0], radius_y = kernel.radius[1];
@@ -201,8 +203,8 @@ private:
             const Value* const row = voxels.data + inner(y + dy, 1) * voxels.stride[1];
             std::uint64_t level = 0, slope = 0x8080808080808080;
             for (int dz = 0; dz < radius_z; ++dz) {
-                const std::uint64_t one = eight<bytes_in_place>(row + above[dz], x + dx);
-                const std::uint64_t other = eight<bytes_in_place>(row + below[dz], x + dx);
+                const std::uint64_t one = eight<inside>(row + above[dz], x + dx);
+                const std::uint64_t other = eight<inside>(row + below[dz], x + dx);
                 level += (other + one) * kernel.smooth[0][dz];
                 slope += (other - one) * kernel.slope[0][dz];
             }
@@ -222,12 +224,25 @@ private:
 
 template <typename Value>
 struct FieldColumns {
+    using Threshold = std::conditional_t<std::is_same_v<Value, double>, double, float>;
+
     VoxelView<Value> voxels;
     double level;
+    Threshold least;  // of the values of this type that reach the level
     double spacing[3];
 
+    FieldColumns(const VoxelView<Value>& voxels, double level, const double (&spacing)[3])
+        : voxels(voxels),
+          level(level),
+          least(static_cast<Threshold>(level)),
+          spacing{spacing[0], spacing[1], spacing[2]} {
+        if (least < level) least = std::nextafter(least, Threshold{INFINITY});
+    }
+
     // NaN is pore.
-    PORESCOPE_HOST_DEVICE bool is_solid(Value value) const { return value >= level; }
+    PORESCOPE_HOST_DEVICE bool is_solid(Value value) const {
+        return static_cast<Threshold>(value) >= least;
+    }
 
     // The last voxel whose centre is not below the plane, if there is one.
     PORESCOPE_HOST_DEVICE std::ptrdiff_t first_voxel(double plane_z) const {
