@@ -25,7 +25,7 @@ DEPTH_TOLERANCE = 1e-3
 NORMAL_TOLERANCE = 2e-3
 SHAPE = (850, 850)
 LAYERS = 8
-PLANES = (-60.0, 0.0, 10.0, 257.3, 500.0, 990.0)
+PLANES = (0.0, 10.0, 257.3, 500.0, 990.0)  # and one above everything
 
 BOX = (1130, *SHAPE)
 MODELS = {
@@ -74,7 +74,7 @@ def compare(sample, rows, columns):
     count = dict.fromkeys(("cut", "whole", "empty", "depth wrong", "normal wrong"), 0)
     worst_depth = worst_normal = 0.0
     clearances = []
-    for plane_z in PLANES:
+    for plane_z in (sample.bounds[0][0], *PLANES):
         expected = cut(rays, plane_z, LAYERS)
         solid = np.isfinite(expected.entry[0])
         count["cut"] += int((solid & (expected.entry[0] == 0)).sum())
@@ -101,7 +101,10 @@ def compare(sample, rows, columns):
 
 
 def main(folder, pixels):
-    print(f"{pixels:,} random pixels of each sample at planes {PLANES}, layers 2 and {LAYERS}\n")
+    print(
+        f"{pixels:,} random pixels of each sample at planes {PLANES} and one above all primitives, "
+        f"layers 2 and {LAYERS}\n"
+    )
     names = ("cut", "whole", "empty", "depth wrong", "normal wrong")
     print(
         "| sample | primitives |",
