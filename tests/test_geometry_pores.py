@@ -55,14 +55,14 @@ def test_large_pores_are_drawn_in_parts(monkeypatch):
 
 def test_random_pores_are_spheres_of_the_radii_asked_for():
     solid = random_pores(
-        (150, 150, 150), spacing_nm=2, radius_nm=16, radius_sd_nm=2, solid_fraction=0.985, seed=3
+        (150, 150, 150), spacing_nm=2, radius_nm=16, radius_sd_nm=4, solid_fraction=0.98, seed=3
     )
     found = np.array([semi_axes(pore) for pore in whole_pores(solid)])
     alone = np.ptp(found, axis=1) < 0.5  # not two pores that overlap
     radii_nm = 2 * found[alone].mean(axis=1)
     assert len(radii_nm) >= 10
-    assert radii_nm.mean() == pytest.approx(16, abs=1.5)
-    assert radii_nm.std() == pytest.approx(2, abs=1)
+    assert radii_nm.mean() == pytest.approx(16, abs=2)
+    assert radii_nm.std() == pytest.approx(4, abs=1.5)
 
 
 def test_covariance_of_random_pores_of_one_radius():
