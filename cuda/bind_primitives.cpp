@@ -115,8 +115,8 @@ std::tuple<Channels, Channels, Channels> extract(const Bins& bins, double plane_
     const std::size_t rows = view.rows, columns = view.columns, area = rows * columns;
     const std::size_t counts[3] = {static_cast<std::size_t>(layers),
                                    static_cast<std::size_t>(layers), 3};
-    std::unique_ptr<float[]> values[3];
-    for (int k = 0; k < 3; ++k) values[k].reset(new float[counts[k] * area]);
+    RecycledFloats values[3];
+    for (int k = 0; k < 3; ++k) values[k] = recycled_floats(counts[k] * area);
     {
         nb::gil_scoped_release released;
         std::vector<float*> channels;
@@ -145,7 +145,7 @@ std::tuple<Channels, Channels, Channels> extract(const Bins& bins, double plane_
         });
     }
     const auto to_array = [&](int k) {
-        return to_numpy<float, 3>(std::move(values[k]), {counts[k], rows, columns});
+        return to_numpy<3>(std::move(values[k]), {counts[k], rows, columns});
     };
     return {to_array(0), to_array(1), to_array(2)};
 }

@@ -77,8 +77,9 @@ std::tuple<Channels, Channels, Channels> volume_heightfield(const AnyVolume& vol
     if (pixels > PTRDIFF_MAX / (8 * sizeof(float)))
         throw std::invalid_argument("The heightfield has more pixels than memory holds.");
 
-    std::unique_ptr<float[]> entry(new float[layers * pixels]), exit(new float[layers * pixels]),
-        normal(new float[3 * pixels]);
+    RecycledFloats entry = recycled_floats(layers * pixels);
+    RecycledFloats exit = recycled_floats(layers * pixels);
+    RecycledFloats normal = recycled_floats(3 * pixels);
     const Plane plane{plane_z, {spacing[0], spacing[1], spacing[2]}};
     const VolumeHeightfield heightfield{entry.get(), exit.get(), normal.get(), pixels,
                                         static_cast<unsigned>(layers)};
@@ -100,9 +101,9 @@ std::tuple<Channels, Channels, Channels> volume_heightfield(const AnyVolume& vol
         else
             request.of_labels<std::uint32_t>();
     }
-    return {to_numpy<float, 3>(std::move(entry), {layers, height, width}),
-            to_numpy<float, 3>(std::move(exit), {layers, height, width}),
-            to_numpy<float, 3>(std::move(normal), {3, height, width})};
+    return {to_numpy<3>(std::move(entry), {layers, height, width}),
+            to_numpy<3>(std::move(exit), {layers, height, width}),
+            to_numpy<3>(std::move(normal), {3, height, width})};
 }
 
 }  // namespace

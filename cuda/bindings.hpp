@@ -7,6 +7,9 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <utility>
+
+#include "recycled.hpp"
 
 namespace porescope {
 
@@ -18,6 +21,17 @@ nanobind::ndarray<nanobind::numpy, Value, nanobind::ndim<Axes>> to_numpy(
                             [](void* memory) noexcept { delete[] static_cast<Value*>(memory); });
     return nanobind::ndarray<nanobind::numpy, Value, nanobind::ndim<Axes>>(data, Axes, shape.data(),
                                                                            owner);
+}
+
+// The memory is used again once the array is gone.
+template <std::size_t Axes>
+nanobind::ndarray<nanobind::numpy, float, nanobind::ndim<Axes>> to_numpy(
+    RecycledFloats values, const std::array<std::size_t, Axes>& shape) {
+    auto* const owned = new RecycledFloats(std::move(values));
+    nanobind::capsule owner(
+        owned, [](void* memory) noexcept { delete static_cast<RecycledFloats*>(memory); });
+    return nanobind::ndarray<nanobind::numpy, float, nanobind::ndim<Axes>>(
+        owned->get(), Axes, shape.data(), owner);
 }
 
 void bind_random(nanobind::module_& module);

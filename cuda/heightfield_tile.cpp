@@ -28,6 +28,18 @@ struct CellCentres {
 };
 constexpr CellCentres cell_centres;
 
+// Where the rays of a block lie, from its corner.
+struct BlockRays {
+    float y[width], x[width];
+    constexpr BlockRays() : y(), x() {
+        for (int lane = 0; lane < width; ++lane) {
+            y[lane] = static_cast<float>(lane / block_columns) + 0.5f;
+            x[lane] = static_cast<float>(lane % block_columns) + 0.5f;
+        }
+    }
+};
+constexpr BlockRays block_rays;
+
 std::int64_t smaller_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
 int lowest_bit(std::uint32_t bits) {
@@ -127,13 +139,9 @@ void put(float* channel, int row, int column, Lanes lanes) {
 template <int layers>
 void extract_block(Tile& tile, int row, int column, float* channels) {
     constexpr int area = tile_size * tile_size;
-    float rows[width], columns[width];
-    for (int lane = 0; lane < width; ++lane) {
-        rows[lane] = static_cast<float>(row + lane / block_columns) + 0.5f;
-        columns[lane] = static_cast<float>(column + lane % block_columns) + 0.5f;
-    }
     const int cell = row / cell_size * cells_across + column / cell_size;
-    const Lanes y = load<Lanes>(rows), x = load<Lanes>(columns);
+    const Lanes y = load<Lanes>(block_rays.y) + Lanes(static_cast<float>(row));
+    const Lanes x = load<Lanes>(block_rays.x) + Lanes(static_cast<float>(column));
     const Lanes plane(static_cast<float>(tile.plane));
     const auto seen = look<Lanes, layers>(
         tile.bins, static_cast<float>(tile.plane), tile.corner_y, tile.corner_x, y, x,
@@ -150,11 +158,11 @@ void extract_block(Tile& tile, int row, int column, float* channels) {
     if (!again) return;
     for (int lane = 0; lane < width; ++lane) {
         if (!(again >> lane & 1)) continue;
-        const Sight<layers> sight = exact_column<layers>(tile.bins, tile.spans, tile.plane,
-                                                         tile.corner_y, tile.corner_x, rows[lane],
-                                                         columns[lane]);
-        const int place =
-            (row + lane / block_columns) * tile_size + column + lane % block_columns;
+        const int its_row = row + lane / block_columns, its_column = column + lane % block_columns;
+        const Sight<layers> sight =
+            exact_column<layers>(tile.bins, tile.spans, tile.plane, tile.corner_y, tile.corner_x,
+                                 its_row + 0.5, its_column + 0.5);
+        const int place = its_row * tile_size + its_column;
         for (int layer = 0; layer < layers; ++layer) {
             channels[layer * area + place] = sight.enter[layer];
             channels[(layers + layer) * area + place] = sight.leave[layer];

@@ -147,11 +147,13 @@ def _plane_shape(sample: Primitives, shape: Sequence[int] | None) -> tuple[int, 
 
 
 def _check_plane(sample: Primitives, plane_z: float, shape: Sequence[int] | None) -> None:
+    """Refuse a plane outside a sample whose box is known; loose primitives have no outside."""
+    boxes = [box for box in (sample.shape, shape) if box is not None and len(box) == 3]
+    if not boxes:
+        return
     lowest, highest = sample.bounds[SLICES]
     lowest = min(lowest, 0.0)
-    for box in (sample.shape, shape):
-        if box is not None and len(box) == 3:
-            highest = max(highest, box[SLICES])
+    highest = max(highest, *(box[SLICES] for box in boxes))
     if not lowest <= plane_z <= highest:
         raise PorescopeError(
             f"The plane at {plane_z:g} lies outside the sample, which reaches from {lowest:g} to "
