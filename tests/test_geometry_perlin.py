@@ -87,6 +87,17 @@ def test_wavelength_and_spacing_set_the_size_of_the_hills():
     assert roughness(octaves=3)[0] > 1.15 * along_y
 
 
+def test_octaves_halve_wavelength_and_height():
+    found = perlin_layers((40, 40), octaves=3, **{**MAPS, "thickest_nm": (1.0,)})[0]
+    place_nm = (np.arange(40) + 0.5) * 5.0
+    parts = [
+        gradient_noise(place_nm / length_nm, place_nm / length_nm, 0, 255 * octave) * height
+        for octave, (length_nm, height) in enumerate([(100, 1), (50, 0.5), (25, 0.25)])
+    ]
+    noise = sum(parts)
+    np.testing.assert_allclose(found, (noise - noise.min()) / np.ptp(noise), atol=1e-12)
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     thickness=st.lists(st.lists(st.floats(0, 40), min_size=3, max_size=3), min_size=1, max_size=4),
