@@ -41,7 +41,10 @@ struct Request {
     }
     template <typename Value>
     void of_field(double level) const {
-        const FieldColumns<Value> columns(voxels<Value>(), level, plane.spacing);
+        using Level = decltype(FieldColumns<Value>::level);
+        const auto& spacing = plane.spacing;
+        const FieldColumns<Value> columns{voxels<Value>(), static_cast<Level>(level),
+                                          {spacing[0], spacing[1], spacing[2]}};
         extract_volume_heightfield(columns, plane, heightfield, threads);
     }
 };

@@ -224,25 +224,12 @@ private:
 
 template <typename Value>
 struct FieldColumns {
-    using Threshold = std::conditional_t<std::is_same_v<Value, double>, double, float>;
-
     VoxelView<Value> voxels;
-    double level;
-    Threshold least;  // of the values of this type that reach the level
+    std::conditional_t<std::is_same_v<Value, double>, double, float> level;
     double spacing[3];
 
-    FieldColumns(const VoxelView<Value>& voxels, double level, const double (&spacing)[3])
-        : voxels(voxels),
-          level(level),
-          least(static_cast<Threshold>(level)),
-          spacing{spacing[0], spacing[1], spacing[2]} {
-        if (least < level) least = std::nextafter(least, Threshold{INFINITY});
-    }
-
     // NaN is pore.
-    PORESCOPE_HOST_DEVICE bool is_solid(Value value) const {
-        return static_cast<Threshold>(value) >= least;
-    }
+    PORESCOPE_HOST_DEVICE bool is_solid(Value value) const { return value >= level; }
 
     // The last voxel whose centre is not below the plane, if there is one.
     PORESCOPE_HOST_DEVICE std::ptrdiff_t first_voxel(double plane_z) const {

@@ -297,12 +297,24 @@ def test_a_level_between_two_whole_numbers_splits_an_image():
     np.testing.assert_array_equal(entry.ravel(), [np.inf])
 
 
-def test_bytes_of_one_label_above_127_are_solid():
-    volume = np.full((4, 9, 20), 128, np.uint8)
-    volume[:2] = 0
-    entry, _, normal = _core.volume_heightfield(volume, (1, 1, 1), 0, 1)
-    np.testing.assert_array_equal(entry, 2)
-    np.testing.assert_array_equal(normal[0], 1)
+def test_the_level_has_the_precision_of_the_field():
+    """As in numpy: 0.7 in single precision reaches the level 0.7."""
+    field = np.array([0, 0.7, 0.7], np.float32).reshape(3, 1, 1)
+    assert (field >= 0.7).any()
+    entry, exit, _ = _core.volume_heightfield(field, (1, 1, 1), 0, 1, level=0.7)
+    np.testing.assert_array_equal([entry.item(), exit.item()], [1.5, 3])
+
+
+@pytest.mark.parametrize("label", [2, 128, 255])
+def test_every_label_counts_as_solid_alike(label):
+    z, _, x = np.indices((30, 20, 40))
+    solid = z > 10 + x / 4
+    for got, expected in zip(
+        _core.volume_heightfield(np.where(solid, label, 0).astype(np.uint8), (1, 1, 1), 0, 2),
+        _core.volume_heightfield(solid, (1, 1, 1), 0, 2),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def volume_heightfield(
     layers : int
         How many intervals of solid, from 1 to 8.
     level : float, optional
-        Least value of the solid; needed by floats.
+        Least value of the solid, in the precision of the field; needed by floats.
     threads : int, optional
         Processor threads; 0 takes all.
 
