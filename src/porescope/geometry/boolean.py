@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from porescope import _core
 from porescope.errors import PorescopeError
+from porescope.geometry.blocks import check_seed
 from porescope.geometry.orientation import euler_to_axis, euler_to_quaternion
 from porescope.geometry.primitives import Primitives, bounding_boxes, checked_box
 
@@ -225,8 +226,7 @@ def _check(porosity: float, orientation: str, kappa: float, seed: int) -> None:
         raise PorescopeError(f"An orientation is {', '.join(ORIENTATIONS)}, not {orientation!r}.")
     if not 0 < kappa < math.inf:
         raise PorescopeError(f"kappa must be finite and above 0, not {kappa!r}.")
-    if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**64):
-        raise PorescopeError(f"A seed must be a whole number from 0 to 2**64 - 1, not {seed!r}.")
+    check_seed(seed)
 
 
 def _paper_samples() -> dict[str, Mapping[str, Any]]:

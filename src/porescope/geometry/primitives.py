@@ -169,7 +169,8 @@ def voxelize(
 ) -> NDArray[np.bool_]:
     """Return a block of voxels, each solid where its centre lies in a primitive.
 
-    Voxel i covers [i, i + 1) in the unit of the primitives. Blocks fit together exactly, so that a
+    Voxel i covers [i, i + 1) in the unit of the primitives. A line along z that does no more than
+    touch a primitive has no solid, as in a heightfield. Blocks fit together exactly, so that a
     sample larger than memory is voxelized block by block.
 
     Parameters
