@@ -1,6 +1,7 @@
 // The union of what rays cross, as disjoint stretches of solid: the first few of each column.
 #pragma once
 
+#include <cfloat>
 #include <cmath>
 #include <cstdint>
 
@@ -11,53 +12,52 @@
 namespace porescope {
 inline namespace PORESCOPE_INSTRUCTION_SET {
 
-// Keeps the `kept` uppermost stretches of each lane. What finds no place is noted in `lost`, what
-// rounding may have decided in `doubtful`; a lane whose answer reaches that deep is done again.
+// Keeps the `kept` uppermost stretches of each lane; what finds no place is noted in `lost`.
+//
+// Rounding must decide nothing: stretches are joined only where they overlap by more than the
+// tolerance, and cut only where they begin above the plane by more. Whatever is closer stays apart
+// and shows in the end, where unsure() sends its lane to be done again. Where depths are exact, the
+// tolerance is 0, and touching is overlapping.
 template <typename Lane, int kept>
 struct Column {
     Lane enter[kept], leave[kept];  // in no order; empty places are infinite
-    Lane first;                     // the uppermost entry below the plane
-    Index<Lane> first_number;       // of the primitive entered there
-    Lane lost, doubtful;
+    Lane first, second;             // the uppermost entries below the plane
+    Index<Lane> first_number;       // of the primitive entered first
+    Lane lost;
 
-    PORESCOPE_HOST_DEVICE Column() : first(INFINITY), first_number(0) {
+    PORESCOPE_HOST_DEVICE Column()
+        : first(INFINITY), second(INFINITY), first_number(0), lost(INFINITY) {
         for (int k = 0; k < kept; ++k) enter[k] = leave[k] = Lane(INFINITY);
-        lost = doubtful = Lane(INFINITY);
     }
 
+    // No branches but for ties: a wrongly guessed one costs more than all of this.
     PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void add(const Crossing<Lane>& crossing,
                                                     std::int32_t number,
                                                     const std::int32_t* given_numbers, Lane plane,
                                                     Lane tolerance) {
-        const Mask<Lane> hit = crossing.hit & (plane < crossing.leave);
-        const Mask<Lane> uncut = hit & (plane < crossing.enter);
-        Mask<Lane> close = crossing.hit & ((magnitude(crossing.leave - plane) < tolerance) |
-                                           (magnitude(crossing.enter - plane) < tolerance));
-        close = close | (uncut & (magnitude(crossing.enter - first) < tolerance));
+        const Lane above_plane = plane - tolerance;
+        const Mask<Lane> hit = crossing.hit & (above_plane < crossing.leave);
+        const Mask<Lane> uncut = hit & (above_plane <= crossing.enter);
         const Index<Lane> numbers(number);
         Mask<Lane> closer = uncut & (crossing.enter < first);
         const Mask<Lane> tie = uncut & (crossing.enter == first);
         if (any(tie))
             closer = closer | (tie & (looked_up(given_numbers, numbers) <
                                       looked_up(given_numbers, first_number)));
+        second = select(uncut, smaller(second, larger(first, crossing.enter)), second);
         first = select(closer, crossing.enter, first);
         first_number = select(closer, numbers, first_number);
 
-        Lane top = select(hit, larger(crossing.enter, plane), Lane(INFINITY));
+        Lane top = select(uncut, crossing.enter, select(hit, plane, Lane(INFINITY)));
         Lane bottom = select(hit, crossing.leave, Lane(-INFINITY));
-        const Lane high_top = top - tolerance, low_top = top + tolerance;
-        const Lane high_bottom = bottom - tolerance, low_bottom = bottom + tolerance;
-        // No branches: a wrongly guessed one costs more than all of this.
+        const Lane low_top = top + tolerance, high_bottom = bottom - tolerance;
         for (int k = 0; k < kept; ++k) {
-            const Mask<Lane> meets = (high_top <= leave[k]) & (enter[k] <= low_bottom);
-            const Mask<Lane> surely = (low_top <= leave[k]) & (enter[k] <= high_bottom);
-            close = close | without(meets, surely);
+            const Mask<Lane> meets = (low_top <= leave[k]) & (enter[k] <= high_bottom);
             top = select(meets, smaller(top, enter[k]), top);
             bottom = select(meets, larger(bottom, leave[k]), bottom);
             enter[k] = select(meets, Lane(INFINITY), enter[k]);
             leave[k] = select(meets, Lane(INFINITY), leave[k]);
         }
-        doubtful = select(close, smaller(doubtful, larger(crossing.enter, plane)), doubtful);
         // Passed along the places, the deeper one of each pair goes on; the deepest falls out.
         for (int k = 0; k < kept; ++k) {
             const Mask<Lane> above = top < enter[k];
@@ -69,6 +69,19 @@ struct Column {
             bottom = its_bottom;
         }
         lost = smaller(lost, top);
+    }
+
+    // Which lanes rounding, or a lost stretch, may have spoilt. Call when sorted.
+    PORESCOPE_HOST_DEVICE Mask<Lane> unsure(int layers, Lane plane, Lane tolerance) const {
+        const Lane deepest = smaller(leave[layers - 1], Lane(FLT_MAX));
+        Mask<Lane> found = lost <= deepest;
+        found = found | (leave[0] - tolerance < plane) | (leave[0] == plane);
+        const Mask<Lane> cut = enter[0] == plane;
+        found = found | without((enter[0] - tolerance < plane), cut);
+        found = found | without(second - first < tolerance, cut);
+        for (int k = 0; k < layers && k + 1 < kept; ++k)
+            found = found | (enter[k + 1] - leave[k] < tolerance);
+        return found;
     }
 
     // Order the stretches from the plane down.

@@ -5,7 +5,6 @@
 // on its own primitives alone, so it is the same for every lane type.
 #pragma once
 
-#include <cfloat>
 #include <cmath>
 #include <cstdint>
 
@@ -229,8 +228,7 @@ PORESCOPE_HOST_DEVICE inline View<Lane, layers> look(const BinsView& bins, float
         view.leave[layer] = column.leave[layer];
     }
     view.normal = first_normals(column, bins, plane, corner_y, corner_x, y, x);
-    const Lane deepest = smaller(column.leave[layers - 1], Lane(FLT_MAX));
-    view.unsure = (column.lost <= deepest) | (column.doubtful <= deepest);
+    view.unsure = column.unsure(layers, plane, Lane(bins.tolerance));
     return view;
 }
 
