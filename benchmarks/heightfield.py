@@ -65,9 +65,9 @@ def time_sample(sample, threads):
     return [mean_of_planes(planes, extract) for planes in SWEEPS]
 
 
-def row(name, *values):
-    cells = (f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" for value in values)
-    print(f"| {name} |", " | ".join(cells), "|", flush=True)
+def row(*cells):
+    texts = (f"{cell:,.1f}" if isinstance(cell, float) else str(cell) for cell in cells)
+    print("|", " | ".join(texts), "|", flush=True)
 
 
 def table_1():
@@ -81,7 +81,7 @@ def table_1():
         sample = paper_sample(name)
         figures = [binning_ms(sample), *time_sample(sample, 0), time_sample(sample, 1)[0]]
         times.append(figures)
-        row(name, len(sample), *figures)
+        row(name, f"{len(sample):,}", *figures)
     row("**mean**", "", *np.mean(times, axis=0).tolist())
     row("**largest**", "", *np.max(times, axis=0).tolist())
     print(f"\nThe paper's kernel on a V100: {PAPER_V100_MS} ms. The trial:\n\n{TRIAL_MS}\n")

@@ -218,6 +218,13 @@ def test_a_sample_of_the_usual_size():
     check(sample, (700.0, 905.5, 1001.0), (850, 850), pixels=(rows, columns))
 
 
+def test_a_substrate_far_larger_than_the_rest():
+    """A ball of radius 2000 below small ones, though a float holds its square to 0.25 only."""
+    small = random_sample(16, 40, spheres=100)
+    sample = Primitives([*small.spheres, (2035, 21.3, 17.7, 2000)])
+    check(sample, (0.0, 20.3), (40, 40), pixels=some_pixels((40, 40), 300))
+
+
 @pytest.mark.parametrize("tilt", [0, 1e-7, 1e-5, 1e-3, 0.1, np.pi / 2 - 1e-3, np.pi / 2 - 1e-5])
 def test_nearly_vertical_and_nearly_horizontal_axes(tilt):
     sample = random_sample(8, 40, cylinders=120, tilt=tilt)
