@@ -34,7 +34,7 @@ def balls(edge, solid_fraction, random):
 
 def fastest_ms(volume, plane_z, threads, spacing, level=None):
     seconds = []
-    for _ in range(15):
+    for _ in range(30):
         start = time.perf_counter()
         _core.volume_heightfield(volume, spacing, plane_z, LAYERS, level, threads)
         seconds.append(time.perf_counter() - start)
