@@ -8,15 +8,12 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <tuple>
 #include <vector>
 
-#include "binning.hpp"
-#include "heightfield_tile.hpp"
-#include "parallel.hpp"
+#include "heightfield_planes.hpp"
 #include "voxelize.hpp"
 
 namespace nb = nanobind;
@@ -71,78 +68,28 @@ std::vector<Cuboid> as_cuboids(const Rows<10>& rows) {
     return cuboids;
 }
 
-struct InstructionSet {
-    const char* name;
-    bool available;
-    TileExtractor (*tile_extractor)(int layers);
-};
-
-const std::vector<InstructionSet>& instruction_sets() {
-    static const std::vector<InstructionSet> sets{
-#ifdef PORESCOPE_VECTORS
-        {"avx512", __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"),
-         avx512_tile_extractor},
-        {"avx2", static_cast<bool>(__builtin_cpu_supports("avx2")), avx2_tile_extractor},
-#endif
-        {"plain", true, plain_tile_extractor},
-    };
-    return sets;
-}
-
-std::vector<std::string> available_instruction_sets() {
-    std::vector<std::string> names;
-    for (const InstructionSet& set : instruction_sets())
-        if (set.available) names.push_back(set.name);
-    return names;
-}
-
-TileExtractor find_extractor(int layers, const std::string& name) {
-    for (const InstructionSet& set : instruction_sets())
-        if (set.available && (name.empty() || name == set.name)) return set.tile_extractor(layers);
-    throw std::invalid_argument("This processor does not have the instruction set " + name + ".");
-}
-
 using Channels = nb::ndarray<nb::numpy, float, nb::ndim<3>>;
 
-std::tuple<Channels, Channels, Channels> extract(const Bins& bins, double plane_z, int layers,
-                                                 std::size_t threads,
+std::tuple<Channels, Channels, Channels> extract(HeightfieldPlanes& planes, double plane_z,
+                                                 int layers, std::size_t threads,
                                                  const std::string& instruction_set) {
     if (layers < 1 || layers > max_layers)
         throw std::invalid_argument("layers must be from 1 to 8.");
     if (!std::isfinite(plane_z)) throw std::invalid_argument("plane_z must be finite.");
-    const TileExtractor extractor = find_extractor(layers, instruction_set);
-    const BinsView view = bins.view();
-    const std::size_t rows = view.rows, columns = view.columns, area = rows * columns;
+    const std::size_t rows = planes.bins().rows(), columns = planes.bins().columns();
+    const std::size_t area = rows * columns;
     const std::size_t counts[3] = {static_cast<std::size_t>(layers),
                                    static_cast<std::size_t>(layers), 3};
     RecycledFloats values[3];
-    for (int k = 0; k < 3; ++k) values[k] = recycled_floats(counts[k] * area);
+    std::vector<float*> channels;
+    for (int k = 0; k < 3; ++k) {
+        values[k] = recycled_floats(counts[k] * area);
+        for (std::size_t channel = 0; channel < counts[k]; ++channel)
+            channels.push_back(values[k].get() + channel * area);
+    }
     {
         nb::gil_scoped_release released;
-        std::vector<float*> channels;
-        for (int k = 0; k < 3; ++k)
-            for (std::size_t channel = 0; channel < counts[k]; ++channel)
-                channels.push_back(values[k].get() + channel * area);
-        const std::size_t tiles = static_cast<std::size_t>(view.tiles_down) * view.tiles_across;
-        share_out(tiles, threads, [&](const auto& next) {
-            constexpr std::size_t tile_area = tile_size * tile_size;
-            std::unique_ptr<std::byte[]> scratch(
-                new std::byte[bins.longest_list() * extractor.scratch_size]);
-            std::vector<float> of_tile(channels.size() * tile_area);
-            for (std::size_t tile; (tile = next()) < tiles;) {
-                extractor.extract(view, static_cast<std::int64_t>(tile), plane_z, scratch.get(),
-                                  of_tile.data());
-                const std::size_t top = tile / view.tiles_across * tile_size;
-                const std::size_t left = tile % view.tiles_across * tile_size;
-                const std::size_t height = std::min<std::size_t>(tile_size, rows - top);
-                const std::size_t width = std::min<std::size_t>(tile_size, columns - left);
-                for (std::size_t channel = 0; channel < channels.size(); ++channel)
-                    for (std::size_t row = 0; row < height; ++row)
-                        std::memcpy(channels[channel] + (top + row) * columns + left,
-                                    of_tile.data() + channel * tile_area + row * tile_size,
-                                    width * sizeof(float));
-            }
-        });
+        planes.extract(plane_z, layers, channels, threads, instruction_set);
     }
     const auto to_array = [&](int k) {
         return to_numpy<3>(std::move(values[k]), {counts[k], rows, columns});
@@ -173,10 +120,10 @@ nb::ndarray<nb::numpy, bool, nb::ndim<3>> voxelize_block(
 
 void bind_primitives(nb::module_& module) {
     using namespace nb::literals;
-    nb::class_<Bins>(module, "Bins")
+    nb::class_<HeightfieldPlanes>(module, "Bins")
         .def(
             "__init__",
-            [](Bins* bins, const Rows<4>& spheres, const Rows<8>& cylinders,
+            [](HeightfieldPlanes* planes, const Rows<4>& spheres, const Rows<8>& cylinders,
                const Rows<10>& cuboids, std::size_t rows, std::size_t columns,
                std::size_t threads) {
                 constexpr std::size_t most = 1 << 30;
@@ -185,13 +132,13 @@ void bind_primitives(nb::module_& module) {
                 if (spheres.shape(0) + cylinders.shape(0) + cuboids.shape(0) > INT32_MAX)
                     throw std::invalid_argument("More than 2**31 - 1 primitives.");
                 nb::gil_scoped_release released;
-                new (bins) Bins(as_spheres(spheres), as_cylinders(cylinders), as_cuboids(cuboids),
-                                rows, columns, threads);
+                new (planes) HeightfieldPlanes(Bins(as_spheres(spheres), as_cylinders(cylinders),
+                                                    as_cuboids(cuboids), rows, columns, threads));
             },
             "spheres"_a, "cylinders"_a, "cuboids"_a, "rows"_a, "columns"_a, "threads"_a = 0)
         .def("heightfield", &extract, "plane_z"_a, "layers"_a, "threads"_a = 0,
              "instruction_set"_a = "");
-    module.def("instruction_sets", &available_instruction_sets);
+    module.def("instruction_sets", &instruction_sets);
     module.def("voxelize", &voxelize_block, "spheres"_a, "cylinders"_a, "cuboids"_a, "start"_a,
                "shape"_a, "threads"_a = 0);
 }

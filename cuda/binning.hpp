@@ -15,6 +15,12 @@ class Bins {
          std::size_t rows, std::size_t columns, std::size_t threads);
 
     BinsView view() const;
+    std::size_t rows() const { return static_cast<std::size_t>(rows_); }
+    std::size_t columns() const { return static_cast<std::size_t>(columns_); }
+    std::size_t tile_count() const {
+        return static_cast<std::size_t>(tiles_down_) * static_cast<std::size_t>(tiles_across_);
+    }
+    std::size_t span_count() const { return spans_.size(); }
     std::size_t longest_list() const { return longest_list_; }  // of spans one tile may walk
 
   private:

@@ -29,15 +29,23 @@ struct BinsView {
     const std::uint64_t* running_begin;  // tiles x slabs + 1, in running
 };
 
-// Where a tile's spans of interest for one plane lie.
-struct SpanLists {
+// A tile's spans of interest for one plane, one after another.
+struct SpanWalk {
     const Span *running, *running_end, *beginning, *end;
+
+    PORESCOPE_INLINE PORESCOPE_HOST_DEVICE std::int64_t count() const {
+        return (running_end - running) + (end - beginning);
+    }
+    PORESCOPE_INLINE PORESCOPE_HOST_DEVICE const Span& operator[](std::int64_t place) const {
+        const std::int64_t beyond = place - (running_end - running);
+        return beyond < 0 ? running[place] : beginning[beyond];
+    }
 };
 
 inline namespace PORESCOPE_INSTRUCTION_SET {
 
-PORESCOPE_HOST_DEVICE inline SpanLists spans_below(const BinsView& bins, std::int64_t tile,
-                                                   double plane_z) {
+PORESCOPE_HOST_DEVICE inline SpanWalk spans_below(const BinsView& bins, std::int64_t tile,
+                                                  double plane_z) {
     const double slab = (plane_z - bins.first_slab) / bins.slab_depth;
     const std::int64_t last = bins.slabs - 1;
     const std::int64_t here =

@@ -24,20 +24,6 @@ struct Sight {
     float enter[layers], leave[layers], normal[3];
 };
 
-// A tile's spans, one after another, as far down as rays still look.
-struct SpanWalk {
-    SpanLists lists;
-    PORESCOPE_HOST_DEVICE std::int64_t running() const {
-        return lists.running_end - lists.running;
-    }
-    PORESCOPE_HOST_DEVICE std::int64_t count() const {
-        return running() + (lists.end - lists.beginning);
-    }
-    PORESCOPE_HOST_DEVICE const Span& operator[](std::int64_t place) const {
-        return place < running() ? lists.running[place] : lists.beginning[place - running()];
-    }
-};
-
 // In doubles, without a list: each stretch grows until nothing it reaches goes deeper.
 template <int layers>
 PORESCOPE_HOST_DEVICE inline Sight<layers> exact_column(const BinsView& bins, const SpanWalk& spans,
@@ -121,9 +107,9 @@ PORESCOPE_COLD PORESCOPE_HOST_DEVICE Crossing<Lane> settled(Crossing<Lane> cross
     return crossing;
 }
 
-// A primitive that may be met below the plane, by `begin` at the earliest.
+// A primitive that may be met below the plane, from `begin` to `end` at most.
 struct Candidate {
-    float begin;
+    float begin, end;
     Prepared<float> primitive{};
 };
 

@@ -87,105 +87,207 @@ std::uint32_t cells_below(const Prepared<float>& primitive) {
     return cells;
 }
 
-// Primitives are prepared once for all cells of a tile, as far down as one of them looks.
+struct Place {
+    int cell, row, column;  // of the pixel in the upper left corner, from that of the tile
+};
+
+Place place_of(int block) {
+    constexpr int across = tile_size / block_columns;
+    const int row = block / across * block_rows, column = block % across * block_columns;
+    return {row / cell_size * cells_across + column / cell_size, row, column};
+}
+
+// A tile and one plane through it. Primitives are prepared once for all cells, as far down as one of
+// them looks, and stay so for the planes that follow.
+template <int layers>
 struct Tile {
     const BinsView& bins;
-    SpanWalk spans;
-    double plane, corner_y, corner_x;
+    TileMemory& memory;
     Candidate* prepared;
-    std::int32_t* lists;  // of places in `prepared`, one list after another
-    std::int32_t prepared_count = 0, list_count[cell_count] = {};
-    std::int64_t next_span = 0;
+    std::uint16_t* cells;  // that each of them may meet
+    std::int32_t* lists;   // for each cell, places in `prepared`
+    double plane, corner_y, corner_x;
+    std::uint32_t open_cells = 0;  // that look for their stretches
+    std::int32_t list_count[cell_count] = {};
 
     const Candidate* candidate(int cell, std::int32_t place) {
         while (place >= list_count[cell])
             if (!prepare_more()) return nullptr;
-        return prepared + lists[cell * spans.count() + place];
+        return prepared + lists[cell * memory.spans.count() + place];
+    }
+
+    void enlist(std::int32_t place) {
+        for (std::uint32_t left = cells[place] & open_cells; left; left &= left - 1) {
+            const int cell = lowest_bit(left);
+            lists[cell * memory.spans.count() + list_count[cell]++] = place;
+        }
     }
 
     // False if there are no more.
     PORESCOPE_COLD bool prepare_more() {
         constexpr std::int64_t at_once = 8;  // fetched ahead, as they lie scattered in memory
-        const std::int64_t count = spans.count();
-        const std::int64_t end = smaller_of(count, next_span + at_once);
+        const std::int64_t count = memory.spans.count();
+        const std::int64_t end = smaller_of(count, memory.next_span + at_once);
         for (std::int64_t k = end; k < smaller_of(count, end + at_once); ++k)
-            prefetch(bins.primitives, spans[k].number);
-        if (next_span == end) return false;
-        for (; next_span < end; ++next_span) {
-            const Span& span = spans[next_span];
+            prefetch(bins.primitives, memory.spans[k].number);
+        if (memory.next_span == end) return false;
+        for (; memory.next_span < end; ++memory.next_span) {
+            const Span& span = memory.spans[memory.next_span];
             if (span.end <= plane) continue;
-            Candidate& candidate = prepared[prepared_count];
-            candidate.begin = span.begin;
-            prepare(candidate.primitive, bins.primitives, span.number, corner_y, corner_x,
+            const std::int32_t place = memory.prepared_count++;
+            prepared[place].begin = span.begin;
+            prepared[place].end = span.end;
+            prepare(prepared[place].primitive, bins.primitives, span.number, corner_y, corner_x,
                     tile_size);
-            for (std::uint32_t cells = cells_below(candidate.primitive); cells; cells &= cells - 1) {
-                const int cell = lowest_bit(cells);
-                lists[cell * count + list_count[cell]++] = prepared_count;
-            }
-            ++prepared_count;
+            cells[place] = static_cast<std::uint16_t>(cells_below(prepared[place].primitive));
+            enlist(place);
         }
         return true;
     }
+
+    // Takes up the primitives that earlier planes have prepared and that end below this one.
+    void enlist_prepared() {
+        std::int32_t kept = 0;
+        for (std::int32_t place = 0; place < memory.prepared_count; ++place) {
+            if (prepared[place].end <= plane) continue;
+            if (kept < place) {
+                prepared[kept] = prepared[place];
+                cells[kept] = cells[place];
+            }
+            enlist(kept++);
+        }
+        memory.prepared_count = kept;
+    }
 };
 
-void put(float* channel, int row, int column, Lanes lanes) {
-    float values[width];
-    store(values, lanes);
-    for (int k = 0; k < block_rows; ++k)
-        std::memcpy(channel + (row + k) * tile_size + column, values + k * block_columns,
-                    block_columns * sizeof(float));
-}
+// A block's part of a tile's channels.
+struct Block {
+    float* channels;
+    Place place;
 
-template <int layers>
-void extract_block(Tile& tile, int row, int column, float* channels) {
-    constexpr int area = tile_size * tile_size;
-    const int cell = row / cell_size * cells_across + column / cell_size;
-    const Lanes y = load<Lanes>(block_rays.y) + Lanes(static_cast<float>(row));
-    const Lanes x = load<Lanes>(block_rays.x) + Lanes(static_cast<float>(column));
-    const Lanes plane(static_cast<float>(tile.plane));
-    const auto seen = look<Lanes, layers>(
-        tile.bins, static_cast<float>(tile.plane), tile.corner_y, tile.corner_x, y, x,
-        [&](std::int32_t place) { return tile.candidate(cell, place); });
-    for (int layer = 0; layer < layers; ++layer) {
-        put(channels + layer * area, row, column, seen.enter[layer] - plane);
-        put(channels + (layers + layer) * area, row, column, seen.leave[layer] - plane);
+    void put(int channel, Lanes lanes) const {
+        float values[width];
+        store(values, lanes);
+        for (int k = 0; k < block_rows; ++k)
+            std::memcpy(at(channel, k * block_columns), values + k * block_columns,
+                        block_columns * sizeof(float));
     }
-    float* const normal = channels + 2 * layers * area;
-    put(normal, row, column, seen.normal.z);
-    put(normal + area, row, column, seen.normal.y);
-    put(normal + 2 * area, row, column, seen.normal.x);
-    const std::uint32_t again = bits(seen.unsure);
-    if (!again) return;
-    for (int lane = 0; lane < width; ++lane) {
-        if (!(again >> lane & 1)) continue;
-        const int its_row = row + lane / block_columns, its_column = column + lane % block_columns;
-        const Sight<layers> sight =
-            exact_column<layers>(tile.bins, tile.spans, tile.plane, tile.corner_y, tile.corner_x,
-                                 its_row + 0.5, its_column + 0.5);
-        const int place = its_row * tile_size + its_column;
+
+    float* at(int channel, int lane) const {
+        const int row = place.row + lane / block_columns;
+        const int column = place.column + lane % block_columns;
+        return channels + channel * tile_size * tile_size + row * tile_size + column;
+    }
+
+    template <int layers>
+    void put(const View<Lanes, layers>& view, Lanes plane) const {
         for (int layer = 0; layer < layers; ++layer) {
-            channels[layer * area + place] = sight.enter[layer];
-            channels[(layers + layer) * area + place] = sight.leave[layer];
+            put(layer, view.enter[layer] - plane);
+            put(layers + layer, view.leave[layer] - plane);
         }
-        for (int k = 0; k < 3; ++k) normal[k * area + place] = sight.normal[k];
+        put(2 * layers, view.normal.z);
+        put(2 * layers + 1, view.normal.y);
+        put(2 * layers + 2, view.normal.x);
     }
-}
+
+    template <int layers>
+    void put(const Sight<layers>& sight, int lane) const {
+        for (int layer = 0; layer < layers; ++layer) {
+            *at(layer, lane) = sight.enter[layer];
+            *at(layers + layer, lane) = sight.leave[layer];
+        }
+        for (int k = 0; k < 3; ++k) *at(2 * layers + k, lane) = sight.normal[k];
+    }
+};
+
+// Views as they are kept for the planes that follow: lane by lane, at absolute depths.
+template <int layers>
+struct KeptView {
+    float values[2 * layers + 3][width];
+
+    void keep(const View<Lanes, layers>& view) {
+        for (int layer = 0; layer < layers; ++layer) {
+            store(values[layer], view.enter[layer]);
+            store(values[layers + layer], view.leave[layer]);
+        }
+        store(values[2 * layers], view.normal.z);
+        store(values[2 * layers + 1], view.normal.y);
+        store(values[2 * layers + 2], view.normal.x);
+        // What is not sure holds for no other plane.
+        if (any(view.unsure))
+            store(values[layers], select(view.unsure, Lanes(-INFINITY), view.leave[0]));
+    }
+
+    // Whether a plane further down sees the same stretches.
+    bool holds(Lanes plane, Lanes tolerance) const {
+        const Lanes enter = load<Lanes>(values[0]), leave = load<Lanes>(values[layers]);
+        return !any((leave <= plane + tolerance) | (magnitude(enter - plane) <= tolerance));
+    }
+
+    View<Lanes, layers> cut(Lanes plane) const {
+        View<Lanes, layers> view;
+        for (int layer = 0; layer < layers; ++layer) {
+            view.enter[layer] = load<Lanes>(values[layer]);
+            view.leave[layer] = load<Lanes>(values[layers + layer]);
+        }
+        const auto solid = view.enter[0] < plane;
+        view.enter[0] = larger(view.enter[0], plane);
+        const Lanes nothing(0.f);
+        view.normal = {select(solid, Lanes(1.f), load<Lanes>(values[2 * layers])),
+                       select(solid, nothing, load<Lanes>(values[2 * layers + 1])),
+                       select(solid, nothing, load<Lanes>(values[2 * layers + 2]))};
+        return view;
+    }
+};
 
 template <int layers>
-void extract_tile(const BinsView& bins, std::int64_t number, double plane, void* scratch,
-                  float* channels) {
-    const std::int64_t down = number / bins.tiles_across, across = number % bins.tiles_across;
-    Tile tile{bins,
-              {spans_below(bins, number, plane)},
-              plane,
-              static_cast<double>(down * tile_size),
-              static_cast<double>(across * tile_size),
-              static_cast<Candidate*>(scratch),
-              nullptr};
-    tile.lists = reinterpret_cast<std::int32_t*>(tile.prepared + tile.spans.count());
-    for (int row = 0; row < tile_size; row += block_rows)
-        for (int column = 0; column < tile_size; column += block_columns)
-            extract_block<layers>(tile, row, column, channels);
+void extract_tile(const BinsView& bins, std::int64_t number, double plane_z,
+                  const TileWork& work) {
+    constexpr int blocks = tile_size * tile_size / width;
+    TileMemory& memory = *work.memory;
+    const SpanWalk spans = spans_below(bins, number, plane_z);
+    const bool goes_on = memory.plane <= plane_z;
+    if (!goes_on) memory = {plane_z, spans, 0, 0};
+    memory.plane = plane_z;
+    auto* const kept = static_cast<KeptView<layers>*>(work.kept_views);
+    Tile<layers> tile{bins,
+                      memory,
+                      static_cast<Candidate*>(work.prepared),
+                      work.cells,
+                      work.lists,
+                      plane_z,
+                      static_cast<double>(number / bins.tiles_across * tile_size),
+                      static_cast<double>(number % bins.tiles_across * tile_size)};
+    const Lanes plane(static_cast<float>(plane_z)), tolerance(bins.tolerance);
+    bool open[blocks];
+    for (int block = 0; block < blocks; ++block) {
+        open[block] = !goes_on || !kept || !kept[block].holds(plane, tolerance);
+        if (open[block]) tile.open_cells |= 1u << place_of(block).cell;
+    }
+    if (tile.open_cells) tile.enlist_prepared();
+    for (int block = 0; block < blocks; ++block) {
+        const Block here{work.channels, place_of(block)};
+        if (!open[block]) {
+            here.put(kept[block].cut(plane), plane);
+            continue;
+        }
+        const Lanes y =
+            load<Lanes>(block_rays.y) + Lanes(static_cast<float>(here.place.row));
+        const Lanes x =
+            load<Lanes>(block_rays.x) + Lanes(static_cast<float>(here.place.column));
+        const View<Lanes, layers> view = look<Lanes, layers>(
+            bins, static_cast<float>(plane_z), tile.corner_y, tile.corner_x, y, x,
+            [&](std::int32_t place) { return tile.candidate(here.place.cell, place); });
+        here.put(view, plane);
+        if (kept) kept[block].keep(view);
+        const std::uint32_t again = bits(view.unsure);
+        for (int lane = 0; again >> lane; ++lane)
+            if (again >> lane & 1)
+                here.put(exact_column<layers>(bins, spans, plane_z, tile.corner_y, tile.corner_x,
+                                              here.place.row + lane / block_columns + 0.5,
+                                              here.place.column + lane % block_columns + 0.5),
+                         lane);
+    }
 }
 
 }  // namespace
@@ -198,7 +300,7 @@ TileExtractor PORESCOPE_NAMED(PORESCOPE_INSTRUCTION_SET, tile_extractor)(int lay
         extract_tile<1>, extract_tile<2>, extract_tile<3>, extract_tile<4>,
         extract_tile<5>, extract_tile<6>, extract_tile<7>, extract_tile<8>};
     static_assert(sizeof each / sizeof *each == max_layers);
-    return {each[layers - 1], sizeof(Candidate) + cell_count * sizeof(std::int32_t)};
+    return {each[layers - 1], sizeof(Candidate), cell_count};
 }
 
 }  // namespace porescope
