@@ -12,12 +12,25 @@
 namespace porescope {
 inline namespace PORESCOPE_INSTRUCTION_SET {
 
+template <typename Lane>
+PORESCOPE_HOST_DEVICE inline Mask<Lane> is_cut(Lane enter, Lane plane, Lane tolerance) {
+    return enter < plane - tolerance;
+}
+
+// Whether the plane is so near an end of the first stretch that rounding may have decided.
+template <typename Lane>
+PORESCOPE_HOST_DEVICE inline Mask<Lane> is_near_plane(Lane enter, Lane leave, Lane plane,
+                                                      Lane tolerance) {
+    return (leave - tolerance < plane) |
+           without(enter - tolerance < plane, is_cut(enter, plane, tolerance));
+}
+
 // Keeps the `kept` uppermost stretches of each lane; what finds no place is noted in `lost`.
 //
 // Rounding must decide nothing: stretches are joined only where they overlap by more than the
-// tolerance, and cut only where they begin above the plane by more. Whatever is closer stays apart
-// and shows in the end, where unsure() sends its lane to be done again. Where depths are exact, the
-// tolerance is 0, and touching is overlapping.
+// tolerance, and cut, which puts their entry at minus infinity, only where they begin above the plane
+// by more. Whatever is closer stays apart and shows in the end, where unsure() sends its lane to be
+// done again. Where depths are exact, the tolerance is 0, and touching is overlapping.
 template <typename Lane, int kept>
 struct Column {
     Lane enter[kept], leave[kept];  // in no order; empty places are infinite
@@ -48,7 +61,7 @@ struct Column {
         first = select(closer, crossing.enter, first);
         first_number = select(closer, numbers, first_number);
 
-        Lane top = select(uncut, crossing.enter, select(hit, plane, Lane(INFINITY)));
+        Lane top = select(uncut, crossing.enter, select(hit, Lane(-INFINITY), Lane(INFINITY)));
         Lane bottom = select(hit, crossing.leave, Lane(-INFINITY));
         const Lane low_top = top + tolerance, high_bottom = bottom - tolerance;
         for (int k = 0; k < kept; ++k) {
@@ -74,11 +87,10 @@ struct Column {
     // Which lanes rounding, or a lost stretch, may have spoilt. Call when sorted.
     PORESCOPE_HOST_DEVICE Mask<Lane> unsure(int layers, Lane plane, Lane tolerance) const {
         const Lane deepest = smaller(leave[layers - 1], Lane(FLT_MAX));
-        Mask<Lane> found = lost <= deepest;
-        found = found | (leave[0] - tolerance < plane) | (leave[0] == plane);
-        const Mask<Lane> cut = enter[0] == plane;
-        found = found | without((enter[0] - tolerance < plane), cut);
-        found = found | without(second - first < tolerance, cut);
+        const Mask<Lane> cut = is_cut(enter[0], plane, tolerance);
+        Mask<Lane> found = (lost <= deepest) |
+                           is_near_plane(enter[0], leave[0], plane, tolerance) |
+                           without(second - first < tolerance, cut);
         for (int k = 0; k < layers && k + 1 < kept; ++k)
             found = found | (enter[k + 1] - leave[k] < tolerance);
         return found;

@@ -129,7 +129,7 @@ PORESCOPE_HOST_DEVICE inline Vector<Lane> first_normals(const Column<Lane, kept>
                                                         double corner_y, double corner_x, Lane y,
                                                         Lane x) {
     const Lane nothing(0.f);
-    const Mask<Lane> cut = column.enter[0] == plane;
+    const Mask<Lane> cut = column.enter[0] < plane;
     Vector<Lane> normal{select(cut, Lane(1.f), nothing), nothing, nothing};
     Mask<Lane> left = without(column.enter[0] < Lane(INFINITY), cut);
     while (any(left)) {

@@ -182,7 +182,7 @@ struct Block {
     template <int layers>
     void put(const View<Lanes, layers>& view, Lanes plane) const {
         for (int layer = 0; layer < layers; ++layer) {
-            put(layer, view.enter[layer] - plane);
+            put(layer, larger(view.enter[layer] - plane, Lanes(0.f)));
             put(layers + layer, view.leave[layer] - plane);
         }
         put(2 * layers, view.normal.z);
@@ -221,7 +221,7 @@ struct KeptView {
     // Whether a plane further down sees the same stretches.
     bool holds(Lanes plane, Lanes tolerance) const {
         const Lanes enter = load<Lanes>(values[0]), leave = load<Lanes>(values[layers]);
-        return !any((leave <= plane + tolerance) | (magnitude(enter - plane) <= tolerance));
+        return !any(is_near_plane(enter, leave, plane, tolerance));
     }
 
     View<Lanes, layers> cut(Lanes plane) const {
@@ -231,7 +231,6 @@ struct KeptView {
             view.leave[layer] = load<Lanes>(values[layers + layer]);
         }
         const auto solid = view.enter[0] < plane;
-        view.enter[0] = larger(view.enter[0], plane);
         const Lanes nothing(0.f);
         view.normal = {select(solid, Lanes(1.f), load<Lanes>(values[2 * layers])),
                        select(solid, nothing, load<Lanes>(values[2 * layers + 1])),
