@@ -7,4 +7,5 @@ NB_MODULE(_core, module) {
     porescope::bind_distance(module);
     porescope::bind_primitives(module);
     porescope::bind_volume_heightfield(module);
+    porescope::bind_device(module);
 }

@@ -21,7 +21,7 @@ PORESCOPE_HOST_DEVICE inline Mask<Lane> is_cut(Lane enter, Lane plane, Lane tole
 template <typename Lane>
 PORESCOPE_HOST_DEVICE inline Mask<Lane> is_near_plane(Lane enter, Lane leave, Lane plane,
                                                       Lane tolerance) {
-    return (leave - tolerance < plane) |
+    return (leave - tolerance <= plane) |
            without(enter - tolerance < plane, is_cut(enter, plane, tolerance));
 }
 

@@ -24,11 +24,31 @@ struct Sight {
     float enter[layers], leave[layers], normal[3];
 };
 
+// The uppermost entry below a depth: the lowest number of those that begin there.
+struct Uppermost {
+    double enter, leave;
+    std::int32_t given_number, number;  // number is below 0 where there is none
+
+    PORESCOPE_HOST_DEVICE bool is_above(const Uppermost& other) const {
+        return enter < other.enter ||
+               (enter == other.enter && given_number < other.given_number);
+    }
+};
+
+// Who works on a column: one thread here, a warp on a GPU. Its members take turns at the spans and
+// then agree on what they found.
+struct Alone {
+    static constexpr int rank = 0, size = 1;
+    PORESCOPE_HOST_DEVICE Uppermost uppermost(const Uppermost& found) const { return found; }
+    PORESCOPE_HOST_DEVICE double deepest(double found) const { return found; }
+};
+
 // In doubles, without a list: each stretch grows until nothing it reaches goes deeper.
-template <int layers>
+template <int layers, typename Team = Alone>
 PORESCOPE_HOST_DEVICE inline Sight<layers> exact_column(const BinsView& bins, const SpanWalk& spans,
                                                         double plane, double corner_y,
-                                                        double corner_x, double y, double x) {
+                                                        double corner_x, double y, double x,
+                                                        const Team& team = {}) {
     Sight<layers> sight;
     for (int k = 0; k < layers; ++k) sight.enter[k] = sight.leave[k] = INFINITY;
     for (int k = 0; k < 3; ++k) sight.normal[k] = 0;
@@ -39,28 +59,27 @@ PORESCOPE_HOST_DEVICE inline Sight<layers> exact_column(const BinsView& bins, co
     };
     double reached = plane;
     for (int layer = 0; layer < layers; ++layer) {
-        double top = INFINITY, bottom = INFINITY;
-        std::int32_t first = -1, lowest = 0;
-        for (std::int64_t k = 0; k < spans.count() && spans[k].begin <= top; ++k) {
+        Uppermost found{INFINITY, INFINITY, INT32_MAX, -1};
+        for (std::int64_t k = team.rank; k < spans.count() && spans[k].begin <= found.enter;
+             k += team.size) {
             const Crossing<double> next = crossing(spans[k]);
-            const double enter = larger(next.enter, plane);
             if (!next.hit || next.leave <= reached) continue;
-            const std::int32_t number = bins.primitives.given_numbers[spans[k].number];
-            if (enter > top || (enter == top && number > lowest)) continue;
-            lowest = number;
-            first = spans[k].number;
-            top = enter;
-            bottom = next.leave;
+            const Uppermost one{larger(next.enter, plane), next.leave,
+                                bins.primitives.given_numbers[spans[k].number], spans[k].number};
+            if (one.is_above(found)) found = one;
         }
-        if (first < 0) break;
-        for (bool grown = true; grown;) {
-            grown = false;
-            for (std::int64_t k = 0; k < spans.count() && spans[k].begin <= bottom; ++k) {
+        found = team.uppermost(found);
+        if (found.number < 0) break;
+        const double top = found.enter;
+        double bottom = found.leave;
+        for (double before = top; before < bottom;) {
+            before = bottom;
+            for (std::int64_t k = team.rank; k < spans.count() && spans[k].begin <= bottom;
+                 k += team.size) {
                 const Crossing<double> next = crossing(spans[k]);
-                if (!next.hit || next.enter > bottom || next.leave <= bottom) continue;
-                bottom = next.leave;
-                grown = true;
+                if (next.hit && next.enter <= bottom) bottom = larger(bottom, next.leave);
             }
+            bottom = team.deepest(bottom);
         }
         sight.enter[layer] = static_cast<float>(top - plane);
         sight.leave[layer] = static_cast<float>(bottom - plane);
@@ -69,7 +88,7 @@ PORESCOPE_HOST_DEVICE inline Sight<layers> exact_column(const BinsView& bins, co
         sight.normal[0] = 1;
         if (top == plane) continue;
         Prepared<double> primitive{};
-        prepare(primitive, bins.primitives, first, corner_y, corner_x, tile_size);
+        prepare(primitive, bins.primitives, found.number, corner_y, corner_x, tile_size);
         const Vector<double> normal = entry_normal<double>(primitive, top, y, x);
         sight.normal[0] = static_cast<float>(normal.z);
         sight.normal[1] = static_cast<float>(normal.y);
