@@ -14,7 +14,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {"torch", "monai", "lightning", "napari", "qtpy", "PyQt6", "magicgui"}
 # As in docs/architecture.md, top to bottom; a part imports from its own layer and those below.
 LAYERS = [
-    {"cli", "demo", "terminal"},
+    {"cli", "demo", "options", "terminal"},
     {"viewer"},
     {"pipeline"},
     {"correct", "segment", "layers", "adapt", "measure"},

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from porescope import __version__
 from porescope.errors import MissingMetadata, PorescopeError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from porescope.stack import Stack
 
 REFUSED = 2
+Number = TypeVar("Number", int, float)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,11 +71,72 @@ def _parser() -> argparse.ArgumentParser:
     steps = commands.add_parser("steps", help="list the steps a recipe can have")
     steps.set_defaults(run=_steps)
 
+    _add_sample(commands)
+    _add_heightfield(commands)
+
     demo = commands.add_parser("demo", help="run the sample recipe and show the result")
     demo.add_argument("--headless", action="store_true", help="open no window")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR")
     demo.set_defaults(run=_demo)
     return parser
+
+
+def _add_sample(commands: Any) -> None:
+    from porescope.options import add_options
+    from porescope.pipeline.samples import sample_kinds
+
+    sample = commands.add_parser("sample", help="draw a sample of a porous or layered material")
+    kinds = sample.add_subparsers(required=True, metavar="KIND")
+    for name, kind in sample_kinds().items():
+        parser = kinds.add_parser(name, help=kind.summary, description=kind.summary)
+        add_options(parser, kind.parameters)
+        parser.add_argument(
+            "--out",
+            type=Path,
+            required=True,
+            metavar="FILE",
+            help="labels as .ome.zarr, .ome.tif or .tif"
+            + ("; a list of primitives as .txt" if kind.has_primitives else ""),
+        )
+        parser.add_argument("--overwrite", action="store_true", help="replace an earlier file")
+        parser.set_defaults(run=_sample, kind=name)
+
+
+def _add_heightfield(commands: Any) -> None:
+    parser = commands.add_parser(
+        "heightfield",
+        help="extract what image planes see of a sample: depths and normals",
+        description="Extract extended heightfields: where the column below each pixel of a plane "
+        "enters and leaves solid, and the normal of the surface seen first.",
+    )
+    parser.add_argument(
+        "sample", type=Path, metavar="SAMPLE", help="list of primitives (.txt), or any volume"
+    )
+    parser.add_argument(
+        "--plane",
+        required=True,
+        metavar="Z",
+        help="depth in voxels or the list's unit; several as Z,Z,... or START:STOP:STEP, where "
+        "STOP is left out",
+    )
+    parser.add_argument("--layers", type=int, default=2, help="1 to 8, stretches of solid; 2")
+    parser.add_argument(
+        "--shape", metavar="ROWS,COLUMNS", help="pixels of a plane, for a list that tells no size"
+    )
+    parser.add_argument(
+        "--level",
+        type=float,
+        help="value from which a grey volume is solid; without it all voxels that are not 0 are",
+    )
+    parser.add_argument(
+        "--spacing-nm", metavar="Z,Y,X", help="voxel size of a volume that does not tell it"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="name ending in .npz or .ome.tif"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier file")
+    parser.set_defaults(run=_heightfield)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -116,6 +178,68 @@ def _steps(options: argparse.Namespace) -> None:
     from porescope.pipeline.step import steps
 
     print("\n\n".join(describe_step(step) for step in steps().values()))
+
+
+def _sample(options: argparse.Namespace) -> None:
+    from porescope.options import given_values
+    from porescope.pipeline.jobs import Job
+    from porescope.pipeline.run import work_folder
+    from porescope.pipeline.sample_results import write_sample
+    from porescope.pipeline.samples import find_sample_kind
+    from porescope.terminal import wait_with_bars
+
+    kind = find_sample_kind(options.kind)
+    parameters = kind.parse(given_values(options, kind.parameters))
+    out = options.out.absolute()
+    job = Job(write_sample, kind, parameters, out, options.overwrite, leftovers=(work_folder(out),))
+    written = wait_with_bars(job)
+    print(f"Wrote {options.out}")
+    if written.primitives is not None:
+        print(f"  primitives      {written.primitives:,}")
+    if written.shape is not None:
+        z, y, x = written.shape
+        print(f"  voxels          {z} x {y} x {x} (z, y, x)")
+        print(f"  solid fraction  {written.solid_fraction:.4f}")
+    if hasattr(parameters, "seed"):
+        print(f"  seed            {parameters.seed}")
+
+
+def _heightfield(options: argparse.Namespace) -> None:
+    from porescope.pipeline.heightfields import parse_planes, write_heightfields_of
+    from porescope.pipeline.jobs import Job
+    from porescope.pipeline.run import work_folder
+    from porescope.terminal import wait_with_bars
+
+    out = options.out.absolute()
+    job = Job(
+        write_heightfields_of,
+        options.sample,
+        parse_planes(options.plane),
+        out,
+        layers=options.layers,
+        shape=_numbers("--shape", options.shape, int),
+        level=options.level,
+        spacing_nm=_numbers("--spacing-nm", options.spacing_nm, float),
+        device=options.device,
+        overwrite=options.overwrite,
+        leftovers=(work_folder(out),),
+    )
+    made = wait_with_bars(job)
+    layers, rows, columns = made.shape
+    print(
+        f"Wrote {options.out}: {made.planes} plane{'s' * (made.planes > 1)} of {rows} x {columns} "
+        f"pixels, {layers} layer{'s' * (layers > 1)}, {100 * made.solid_fraction:.1f} % solid at "
+        f"the plane, {1000 * made.seconds:.1f} ms a plane"
+    )
+
+
+def _numbers(option: str, text: str | None, kind: type[Number]) -> list[Number] | None:
+    try:
+        return None if text is None else [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        raise PorescopeError(
+            f"{option} is {text!r}; write numbers with commas between them."
+        ) from error
 
 
 def _demo(options: argparse.Namespace) -> None:

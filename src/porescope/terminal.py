@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -11,7 +10,7 @@ from tqdm import tqdm
 from porescope.pipeline.jobs import Job
 
 
-def wait_with_bars(job: Job) -> Path:
+def wait_with_bars(job: Job) -> Any:
     """Show a job's progress in the terminal until it ends; Ctrl-C cancels it."""
     bar: Any = None
     what = ""
@@ -34,5 +33,4 @@ def wait_with_bars(job: Job) -> Path:
     finally:
         if bar is not None:
             bar.close()
-    result: Path = job.result()
-    return result
+    return job.result()

@@ -25,6 +25,9 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+Model = TypeVar("Model", bound=Parameters)
+
+
 class StepFunction(Protocol):
     """From one workspace to the next; arrays may stay lazy, whoever calls writes them."""
 
@@ -72,18 +75,32 @@ class Step:
         PorescopeError
             Naming the first parameter that is unknown or out of bounds.
         """
-        try:
-            return self.parameters.model_validate(dict(values))
-        except ValidationError as error:
-            raise PorescopeError(self._explain(error)) from error
+        return parse_parameters(f"Step {self.name}", self.parameters, values)
 
-    def _explain(self, error: ValidationError) -> str:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "its parameters"
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(self.parameters.model_fields) or "none"
-            return f"Step {self.name} has no parameter {name!r}; it has {known}."
-        return f"Step {self.name}: {name} is {first['input']!r}; {_lower_first(first['msg'])}."
+
+def parse_parameters(whose: str, model: type[Model], values: Mapping[str, Any]) -> Model:
+    """Return checked parameters; ``whose`` begins the sentence that refuses them.
+
+    Raises
+    ------
+    PorescopeError
+        Naming the first parameter that is missing, unknown or out of bounds.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise PorescopeError(_explain(whose, model, error)) from error
+
+
+def _explain(whose: str, model: type[Parameters], error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "its parameters"
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(model.model_fields) or "none"
+        return f"{whose} has no parameter {name!r}; it has {known}."
+    if first["type"] == "missing":
+        return f"{whose} needs {name}."
+    return f"{whose}: {name} is {first['input']!r}; {_lower_first(first['msg'])}."
 
 
 def _lower_first(text: str) -> str:
