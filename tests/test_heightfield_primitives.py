@@ -268,6 +268,39 @@ def test_trap_order_by_lower_z_is_not_the_order_of_entries():
     check(sample, (0.0, 40.0, 61.0), (20, 70), layers=(1, 2, 3))
 
 
+def test_trap_a_bridge_leads_to_intervals_that_had_no_place_any_more():
+    """Inclined cylinders, the deepest first; a bridge then makes one of all but the deepest."""
+    axis = np.array([1, 0, 1]) / np.sqrt(2)
+    depths = np.arange(50, 170, 10)
+    begins = 40 - np.arange(len(depths))
+    heights = 2 * np.sqrt(2) * (depths - begins)
+    inclined = [
+        (z, 10.5, 10.5, *axis, 1, height) for z, height in zip(depths, heights, strict=True)
+    ]
+    bridge = upright(10.5, 10.5, 51, 142, 1.0)
+    entry, stop, _ = column(Primitives(cylinders=[*inclined, bridge]), 0.0, 3, (10, 10), (20, 20))
+    half = np.sqrt(2)
+    assert entry == pytest.approx([50 - half, 150 - half, 160 - half], abs=1e-3)
+    assert stop == pytest.approx([142, 150 + half, 160 + half], abs=1e-3)
+
+
+@pytest.mark.parametrize("gap", [-1e-5, 1e-5])
+def test_gaps_and_overlaps_that_single_precision_cannot_tell(gap):
+    """Balls one below another at every pixel, almost touching; the lowest almost at the plane."""
+    shape = (12, 25)
+    rows, columns = (index.ravel() for index in np.indices(shape))
+    random = np.random.default_rng(17)
+    radius = random.uniform(0.2, 0.45, rows.size)
+    aside = random.uniform(-0.1, 0.1, (2, rows.size))
+    half = np.sqrt(radius**2 - (aside**2).sum(axis=0))
+    plane_z = 950.3
+    balls = [
+        np.column_stack([z, rows + 0.5 + aside[0], columns + 0.5 + aside[1], radius])
+        for z in (plane_z + gap - half, plane_z + 5 + half, plane_z + 5 + 3 * half + gap)
+    ]
+    check(Primitives(np.vstack(balls)), (plane_z,), shape, layers=(1, 2, 3))
+
+
 def test_trap_a_late_primitive_merges_intervals_that_were_closed():
     """After the merge the second interval is open again, and lies deeper than the old limit."""
     inclined = np.array([1, 2, 0]) / np.sqrt(5)
