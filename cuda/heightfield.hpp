@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include "bins.hpp"
 #include "column.hpp"
@@ -197,6 +198,9 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE std::int32_t add_run(Column<Lane, layers 
     return place;
 }
 
+template <Shape shape>
+using OfShape = std::integral_constant<Shape, shape>;
+
 // `candidate(k)` points to the k-th primitive of the tile that ends below the plane, or is null
 // behind the last; (y, x) are seen from the corner of the tile.
 template <typename Lane, int layers, typename CandidateAt>
@@ -206,24 +210,19 @@ PORESCOPE_HOST_DEVICE inline View<Lane, layers> look(const BinsView& bins, float
     const Lane plane(plane_z);
     Column<Lane, layers + 2> column;
     std::int32_t place = 0;
-    const auto add = [&](auto run) {
-        place = run(column, place, bins, plane, corner_y, corner_x, y, x, candidate);
+    const auto add = [&](auto shape) {
+        place = add_run<decltype(shape)::value, Lane, layers>(column, place, bins, plane, corner_y,
+                                                              corner_x, y, x, candidate);
     };
     while (place >= 0) {
         const Candidate* const next = candidate(place);
         if (!next) break;
         switch (next->primitive.shape) {
-            case Shape::sphere: add(add_run<Shape::sphere, Lane, layers, CandidateAt>); break;
-            case Shape::upright_cylinder:
-                add(add_run<Shape::upright_cylinder, Lane, layers, CandidateAt>);
-                break;
-            case Shape::lying_cylinder:
-                add(add_run<Shape::lying_cylinder, Lane, layers, CandidateAt>);
-                break;
-            case Shape::tilted_cylinder:
-                add(add_run<Shape::tilted_cylinder, Lane, layers, CandidateAt>);
-                break;
-            default: add(add_run<Shape::cuboid, Lane, layers, CandidateAt>);
+            case Shape::sphere: add(OfShape<Shape::sphere>()); break;
+            case Shape::upright_cylinder: add(OfShape<Shape::upright_cylinder>()); break;
+            case Shape::lying_cylinder: add(OfShape<Shape::lying_cylinder>()); break;
+            case Shape::tilted_cylinder: add(OfShape<Shape::tilted_cylinder>()); break;
+            default: add(OfShape<Shape::cuboid>());
         }
     }
     column.sort();
