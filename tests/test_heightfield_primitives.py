@@ -269,19 +269,21 @@ def test_trap_order_by_lower_z_is_not_the_order_of_entries():
 
 
 def test_trap_a_bridge_leads_to_intervals_that_had_no_place_any_more():
-    """Inclined cylinders, the deepest first; a bridge then makes one of all but the deepest."""
-    axis = np.array([1, 0, 1]) / np.sqrt(2)
-    depths = np.arange(50, 170, 10)
-    begins = 40 - np.arange(len(depths))
-    heights = 2 * np.sqrt(2) * (depths - begins)
-    inclined = [
-        (z, 10.5, 10.5, *axis, 1, height) for z, height in zip(depths, heights, strict=True)
-    ]
-    bridge = upright(10.5, 10.5, 51, 142, 1.0)
-    entry, stop, _ = column(Primitives(cylinders=[*inclined, bridge]), 0.0, 3, (10, 10), (20, 20))
-    half = np.sqrt(2)
-    assert entry == pytest.approx([50 - half, 150 - half, 160 - half], abs=1e-3)
-    assert stop == pytest.approx([142, 150 + half, 160 + half], abs=1e-3)
+    """Rods through one ray, the deeper the steeper: within a few pixels, the deepest begin first.
+
+    A bridge, which begins last, then makes one of all but the two deepest.
+    """
+    steepness = np.arange(1, 13)
+    depths = 45 + 5 * steepness
+    axes = unit(np.column_stack([steepness, np.zeros(12), np.ones(12)]))
+    rods = [(z, 8.5, 8.5, *axis, 0.1, 200) for z, axis in zip(depths, axes, strict=True)]
+    bridge = upright(8.5, 8.5, 50, 97, 0.2)
+    sample = Primitives(cylinders=[*rods, bridge])
+    for layers in (2, 3):
+        entry, stop, _ = column(sample, 0.0, layers, (8, 8), (16, 16))
+        half = 0.1 * np.hypot(1, [1, 11, 12])
+        assert entry == pytest.approx(([50, 100, 105] - half)[:layers], abs=1e-3)
+        assert stop == pytest.approx(([97, 100, 105] + half * (0, 1, 1))[:layers], abs=1e-3)
 
 
 @pytest.mark.parametrize("gap", [-1e-5, 1e-5])
