@@ -25,7 +25,7 @@ DEPTH_TOLERANCE = 1e-3
 NORMAL_TOLERANCE = 2e-3
 SHAPE = (850, 850)
 LAYERS = 8
-PLANES = (0.0, 10.0, 257.3, 500.0, 990.0)  # and one above everything
+PLANES = (0.0, 1.0, 10.0, 20.0, 257.3, 267.3, 500.0, 990.0)  # and one above everything
 
 BOX = (1130, *SHAPE)
 MODELS = {
@@ -74,13 +74,15 @@ def compare(sample, rows, columns):
     count = dict.fromkeys(("cut", "whole", "empty", "depth wrong", "normal wrong"), 0)
     worst_depth = worst_normal = 0.0
     clearances = []
-    for plane_z in (sample.bounds[0][0], *PLANES):
-        expected = cut(rays, plane_z, LAYERS)
+    planes = (sample.bounds[0][0], *PLANES)
+    each = [cut(rays, plane_z, LAYERS) for plane_z in planes]
+    for expected in each:
         solid = np.isfinite(expected.entry[0])
         count["cut"] += int((solid & (expected.entry[0] == 0)).sum())
         count["whole"] += int((expected.entry[0] > 0)[solid].sum())
         count["empty"] += int((~solid).sum())
-        for layers in (2, LAYERS):
+    for layers in (2, LAYERS):
+        for plane_z, expected in zip(planes, each, strict=True):
             found = extract_heightfield(sample, plane_z, shape=SHAPE, layers=layers)
             wrong = np.zeros(len(rows), bool)
             for name in ("entry", "exit"):
