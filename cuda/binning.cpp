@@ -13,6 +13,9 @@ namespace {
 
 constexpr double endless = std::numeric_limits<double>::infinity();
 
+// Whatever float rounding does to a ray, it stays within the spans.
+constexpr double margin = 2e-3;
+
 // Each bound below holds for every point of the primitive above the tile, and is tight enough to
 // sort by.
 
@@ -66,6 +69,45 @@ Range depths_in_tile(const Cuboid& cuboid, Range y, Range x) {
     return {cuboid.centre[0] + depths.low, cuboid.centre[0] + depths.high};
 }
 
+// What a primitive looks like along the beam: a disc drawn along a line, somewhat too large.
+struct Shadow {
+    double from_y, from_x, along_y, along_x, radius;
+};
+
+Shadow shadow(const Sphere& sphere) {
+    return {sphere.centre[1], sphere.centre[2], 0, 0, sphere.radius};
+}
+
+Shadow shadow(const Cylinder& cylinder) {
+    const double half_y = cylinder.half_height * cylinder.axis[1];
+    const double half_x = cylinder.half_height * cylinder.axis[2];
+    return {cylinder.centre[1] - half_y, cylinder.centre[2] - half_x, 2 * half_y, 2 * half_x,
+            cylinder.radius};
+}
+
+Shadow shadow(const Cuboid& cuboid) {
+    const Extents ends = extents(cuboid);
+    return {cuboid.centre[1], cuboid.centre[2], 0, 0,
+            std::hypot(ends[1].high - ends[1].low, ends[2].high - ends[2].low) / 2};
+}
+
+// Which cells of the tile with this corner a shadow may fall on.
+std::uint16_t cells_under(const Shadow& shadow, double corner_y, double corner_x) {
+    const double squared = shadow.along_y * shadow.along_y + shadow.along_x * shadow.along_x;
+    const double inverse = squared > 0 ? 1 / squared : 0;
+    const double reach = shadow.radius + std::sqrt(0.5) * cell_size + margin;
+    unsigned cells = 0;
+    for (int cell = 0; cell < cell_count; ++cell) {
+        const double y = corner_y + (cell / cells_across + 0.5) * cell_size - shadow.from_y;
+        const double x = corner_x + (cell % cells_across + 0.5) * cell_size - shadow.from_x;
+        const double nearest =
+            std::min(std::max((shadow.along_y * y + shadow.along_x * x) * inverse, 0.0), 1.0);
+        const double off_y = y - nearest * shadow.along_y, off_x = x - nearest * shadow.along_x;
+        cells |= static_cast<unsigned>(off_y * off_y + off_x * off_x <= reach * reach) << cell;
+    }
+    return static_cast<std::uint16_t>(cells);
+}
+
 float rounded_down(double value) {
     return std::nextafter(static_cast<float>(value), -std::numeric_limits<float>::infinity());
 }
@@ -78,13 +120,11 @@ struct Found {
     Span span;
 };
 
-// Whatever float rounding does to a ray, it stays within the spans.
-constexpr double margin = 2e-3;
-
 template <typename Primitive>
 void find_tiles(const Primitive& primitive, std::int32_t number, std::int32_t tiles_down,
                 std::int32_t tiles_across, std::vector<Found>& found) {
     const Extents bounds = extents(primitive);
+    const Shadow below = shadow(primitive);
     const auto tile_of = [](double place, std::int32_t count) {
         return static_cast<std::int32_t>(
             std::clamp(std::floor(place / tile_size), -1.0, static_cast<double>(count)));
@@ -101,10 +141,12 @@ void find_tiles(const Primitive& primitive, std::int32_t number, std::int32_t ti
                                Range{x, x + tile_size}.grown(margin))
                     .within(bounds[0]);
             if (depths.empty()) continue;
+            const std::uint16_t cells = cells_under(below, y, x);
+            if (cells == 0) continue;
             const double slack = margin + 1e-6 * std::max(std::abs(depths.low), std::abs(depths.high));
             found.push_back({down * tiles_across + across,
                              {rounded_down(depths.low - slack), rounded_up(depths.high + slack),
-                              number}});
+                              number, cells}});
         }
 }
 

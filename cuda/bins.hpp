@@ -8,12 +8,16 @@
 namespace porescope {
 
 constexpr int tile_size = 16;  // pixels a side
+constexpr int cell_size = 4;   // of the cells that a tile falls into
+constexpr int cells_across = tile_size / cell_size;
+constexpr int cell_count = cells_across * cells_across;
 constexpr int max_layers = 8;
 
-// What one tile sees of one primitive: it lies between these depths.
+// What one tile sees of one primitive: it lies between these depths, and over these cells.
 struct Span {
     float begin, end;
     std::int32_t number;
+    std::uint16_t cells;  // a bit each, row by row
 };
 
 // Spans of each tile, by begin; and for each slab of depth those that began before it and go on in

@@ -127,9 +127,9 @@ PORESCOPE_COLD PORESCOPE_HOST_DEVICE Crossing<Lane> settled(Crossing<Lane> cross
     return crossing;
 }
 
-// A primitive that may be met below the plane, from `begin` to `end` at most.
+// A primitive that may be met below the plane, by `begin` at the earliest.
 struct Candidate {
-    float begin, end;
+    float begin;
     Prepared<float> primitive{};
 };
 
@@ -172,16 +172,19 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE std::int32_t add_run(Column<Lane, layers 
                                                   std::int32_t place, const BinsView& bins,
                                                   Lane plane, double corner_y, double corner_x,
                                                   Lane y, Lane x, CandidateAt& candidate) {
-    constexpr int looks_between = 4;  // primitives between looks whether all lanes are done
+    constexpr int looks_between = 6;  // primitives between looks how deep lanes still look
     const Lane tolerance(bins.tolerance);
     Column<Lane, layers + 2> column = found;
     int until_look = looks_between;
+    float deepest = INFINITY;
     for (;; ++place) {
         const Candidate* const next = candidate(place);
         if (!next || next->primitive.shape != shape) break;
-        if (until_look == 0) {
+        // Merging may have moved the depth down since the last look, so look again before stopping.
+        if (until_look == 0 || next->begin > deepest) {
             column.sort();
-            if (!any(Lane(next->begin) <= column.leave[layers - 1])) {
+            deepest = deepest_of(column.leave[layers - 1]);
+            if (next->begin > deepest) {
                 place = -1;
                 break;
             }

@@ -43,9 +43,9 @@ const InstructionSet& find_set(const std::string& name) {
 // Memory for the work on tiles with `spans` spans together.
 struct WorkSpace {
     WorkSpace(std::size_t spans, const TileExtractor& extractor)
-        : prepared(new std::byte[spans * extractor.prepared_size]), cells(new std::uint16_t[spans]) {}
+        : prepared(new std::byte[spans * extractor.prepared_size]), listed(new Listed[spans]) {}
     std::unique_ptr<std::byte[]> prepared;
-    std::unique_ptr<std::uint16_t[]> cells;
+    std::unique_ptr<Listed[]> listed;
 };
 
 }  // namespace
@@ -87,7 +87,7 @@ void HeightfieldPlanes::extract(double plane_z, int layers, const std::vector<fl
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
     Sweep* sweep = nullptr;
     if (lock.owns_lock()) {
-        const std::size_t bytes = bins_.span_count() * (extractor.prepared_size + 2) +
+        const std::size_t bytes = bins_.span_count() * (extractor.prepared_size + sizeof(Listed)) +
                                   tiles * view_floats * sizeof(float);
         if (!sweep_ || !sweep_->goes_on_to(plane_z, layers, set)) {
             sweep_.reset(new Sweep{plane_z, layers, &set, {}, {}, {}});
@@ -106,30 +106,36 @@ void HeightfieldPlanes::extract(double plane_z, int layers, const std::vector<fl
         const std::size_t longest = bins_.longest_list();
         std::unique_ptr<WorkSpace> own;
         if (!sweep) own.reset(new WorkSpace(longest, extractor));
-        std::unique_ptr<std::int32_t[]> lists(new std::int32_t[longest * extractor.cell_count]);
-        std::vector<float> of_tile(view_floats);
+        std::unique_ptr<std::int32_t[]> lists(new std::int32_t[longest * cell_count]);
+        std::vector<float> edge(view_floats);  // of a tile that the image holds in part
+        std::vector<float*> places(channels.size());
         for (std::size_t tile; (tile = next()) < tiles;) {
-            TileMemory forgotten;
-            TileWork work{&forgotten, nullptr, nullptr, lists.get(), nullptr, of_tile.data()};
-            const WorkSpace& space = sweep ? *sweep->space : *own;
-            const std::size_t first_span =
-                sweep ? view.slab_begin[tile * (static_cast<std::size_t>(view.slabs) + 1)] : 0;
-            work.prepared = space.prepared.get() + first_span * extractor.prepared_size;
-            work.cells = space.cells.get() + first_span;
-            if (sweep) {
-                work.memory = &sweep->tiles[tile];
-                work.kept_views = sweep->views.get() + tile * view_floats;
-            }
-            extractor.extract(view, static_cast<std::int64_t>(tile), plane_z, work);
             const std::size_t across = static_cast<std::size_t>(view.tiles_across);
             const std::size_t top = tile / across * tile_size, left = tile % across * tile_size;
             const std::size_t height = std::min<std::size_t>(tile_size, rows - top);
             const std::size_t width = std::min<std::size_t>(tile_size, columns - left);
+            const bool whole = height == tile_size && width == tile_size;
+            for (std::size_t channel = 0; channel < channels.size(); ++channel)
+                places[channel] = whole ? channels[channel] + top * columns + left
+                                        : edge.data() + channel * tile_area;
+
+            TileMemory forgotten;
+            const WorkSpace& space = sweep ? *sweep->space : *own;
+            const std::size_t first_span =
+                sweep ? view.slab_begin[tile * (static_cast<std::size_t>(view.slabs) + 1)] : 0;
+            const TileWork work{sweep ? &sweep->tiles[tile] : &forgotten,
+                                space.prepared.get() + first_span * extractor.prepared_size,
+                                space.listed.get() + first_span,
+                                lists.get(),
+                                sweep ? sweep->views.get() + tile * view_floats : nullptr,
+                                places.data(),
+                                whole ? columns : tile_size};
+            extractor.extract(view, static_cast<std::int64_t>(tile), plane_z, work);
+            if (whole) continue;
             for (std::size_t channel = 0; channel < channels.size(); ++channel)
                 for (std::size_t row = 0; row < height; ++row)
                     std::memcpy(channels[channel] + (top + row) * columns + left,
-                                of_tile.data() + channel * tile_area + row * tile_size,
-                                width * sizeof(float));
+                                places[channel] + row * tile_size, width * sizeof(float));
         }
     });
 }

@@ -13,21 +13,6 @@ constexpr int width = LaneTraits<Lanes>::width;
 constexpr int block_columns = width == 1 ? 1 : 4;
 constexpr int block_rows = width / block_columns;
 
-constexpr int cell_size = 4;  // pixels a side; each cell has its own list
-constexpr int cells_across = tile_size / cell_size;
-constexpr int cell_count = cells_across * cells_across;
-
-struct CellCentres {
-    float y[cell_count], x[cell_count];
-    constexpr CellCentres() : y(), x() {
-        for (int cell = 0; cell < cell_count; ++cell) {
-            y[cell] = (static_cast<float>(cell / cells_across) + 0.5f) * cell_size;
-            x[cell] = (static_cast<float>(cell % cells_across) + 0.5f) * cell_size;
-        }
-    }
-};
-constexpr CellCentres cell_centres;
-
 // Where the rays of a block lie, from its corner.
 struct BlockRays {
     float y[width], x[width];
@@ -62,31 +47,6 @@ void prefetch(const PrimitivesView& primitives, std::int32_t number) {
 #endif
 }
 
-// Which cells of a tile a primitive may meet: those its shadow, a disc drawn along a line, touches.
-std::uint32_t cells_below(const Prepared<float>& primitive) {
-    float along_y = 0, along_x = 0, low = 0, high = 0, inverse = 0;
-    if (primitive.shape == Shape::tilted_cylinder || primitive.shape == Shape::lying_cylinder) {
-        along_y = primitive.axes[0][1];
-        along_x = primitive.axes[0][2];
-        low = primitive.low[0];
-        high = primitive.high[0];
-        inverse = primitive.inverse_horizontal_squared;
-    }
-    constexpr float half_diagonal = 0.70710678f * cell_size, margin = 0.01f;
-    const float reach = primitive.radius + half_diagonal + margin;
-    const Lanes squared(reach * reach);
-    std::uint32_t cells = 0;
-    for (int cell = 0; cell < cell_count; cell += width) {
-        const Lanes y = load<Lanes>(cell_centres.y + cell) - Lanes(primitive.origin[1]);
-        const Lanes x = load<Lanes>(cell_centres.x + cell) - Lanes(primitive.origin[2]);
-        const Lanes along = (Lanes(along_y) * y + Lanes(along_x) * x) * Lanes(inverse);
-        const Lanes nearest = smaller(larger(along, Lanes(low)), Lanes(high));
-        const Lanes off_y = y - nearest * Lanes(along_y), off_x = x - nearest * Lanes(along_x);
-        cells |= bits(off_y * off_y + off_x * off_x <= squared) << cell;
-    }
-    return cells;
-}
-
 struct Place {
     int cell, row, column;  // of the pixel in the upper left corner, from that of the tile
 };
@@ -104,8 +64,8 @@ struct Tile {
     const BinsView& bins;
     TileMemory& memory;
     Candidate* prepared;
-    std::uint16_t* cells;  // that each of them may meet
-    std::int32_t* lists;   // for each cell, places in `prepared`
+    Listed* listed;
+    std::int32_t* lists;  // for each cell, places in `prepared`
     double plane, corner_y, corner_x;
     std::uint32_t open_cells = 0;  // that look for their stretches
     std::int32_t list_count[cell_count] = {};
@@ -117,7 +77,7 @@ struct Tile {
     }
 
     void enlist(std::int32_t place) {
-        for (std::uint32_t left = cells[place] & open_cells; left; left &= left - 1) {
+        for (std::uint32_t left = listed[place].cells & open_cells; left; left &= left - 1) {
             const int cell = lowest_bit(left);
             lists[cell * memory.spans.count() + list_count[cell]++] = place;
         }
@@ -136,10 +96,9 @@ struct Tile {
             if (span.end <= plane) continue;
             const std::int32_t place = memory.prepared_count++;
             prepared[place].begin = span.begin;
-            prepared[place].end = span.end;
             prepare(prepared[place].primitive, bins.primitives, span.number, corner_y, corner_x,
                     tile_size);
-            cells[place] = static_cast<std::uint16_t>(cells_below(prepared[place].primitive));
+            listed[place] = {span.end, span.cells};
             enlist(place);
         }
         return true;
@@ -147,22 +106,32 @@ struct Tile {
 
     // Takes up the primitives that earlier planes have prepared and that end below this one.
     void enlist_prepared() {
+        std::int32_t ended = 0;
+        for (std::int32_t place = 0; place < memory.prepared_count; ++place) {
+            if (listed[place].end <= plane)
+                ++ended;
+            else
+                enlist(place);
+        }
+        memory.mostly_ended = 2 * ended > memory.prepared_count;
+    }
+
+    void forget_ended() {
         std::int32_t kept = 0;
         for (std::int32_t place = 0; place < memory.prepared_count; ++place) {
-            if (prepared[place].end <= plane) continue;
-            if (kept < place) {
-                prepared[kept] = prepared[place];
-                cells[kept] = cells[place];
-            }
-            enlist(kept++);
+            if (listed[place].end <= plane) continue;
+            prepared[kept] = prepared[place];
+            listed[kept++] = listed[place];
         }
         memory.prepared_count = kept;
+        memory.mostly_ended = false;
     }
 };
 
 // A block's part of a tile's channels.
 struct Block {
-    float* channels;
+    float* const* channels;
+    std::size_t row_length;
     Place place;
 
     void put(int channel, Lanes lanes) const {
@@ -176,7 +145,7 @@ struct Block {
     float* at(int channel, int lane) const {
         const int row = place.row + lane / block_columns;
         const int column = place.column + lane % block_columns;
-        return channels + channel * tile_size * tile_size + row * tile_size + column;
+        return channels[channel] + static_cast<std::size_t>(row) * row_length + column;
     }
 
     template <int layers>
@@ -246,13 +215,13 @@ void extract_tile(const BinsView& bins, std::int64_t number, double plane_z,
     TileMemory& memory = *work.memory;
     const SpanWalk spans = spans_below(bins, number, plane_z);
     const bool goes_on = memory.plane <= plane_z;
-    if (!goes_on) memory = {plane_z, spans, 0, 0};
+    if (!goes_on) memory = {plane_z, spans, 0, 0, false};
     memory.plane = plane_z;
     auto* const kept = static_cast<KeptView<layers>*>(work.kept_views);
     Tile<layers> tile{bins,
                       memory,
                       static_cast<Candidate*>(work.prepared),
-                      work.cells,
+                      work.listed,
                       work.lists,
                       plane_z,
                       static_cast<double>(number / bins.tiles_across * tile_size),
@@ -263,9 +232,10 @@ void extract_tile(const BinsView& bins, std::int64_t number, double plane_z,
         open[block] = !goes_on || !kept || !kept[block].holds(plane, tolerance);
         if (open[block]) tile.open_cells |= 1u << place_of(block).cell;
     }
+    if (memory.mostly_ended) tile.forget_ended();
     if (tile.open_cells) tile.enlist_prepared();
     for (int block = 0; block < blocks; ++block) {
-        const Block here{work.channels, place_of(block)};
+        const Block here{work.channels, work.row_length, place_of(block)};
         if (!open[block]) {
             here.put(kept[block].cut(plane), plane);
             continue;
@@ -299,7 +269,7 @@ TileExtractor PORESCOPE_NAMED(PORESCOPE_INSTRUCTION_SET, tile_extractor)(int lay
         extract_tile<1>, extract_tile<2>, extract_tile<3>, extract_tile<4>,
         extract_tile<5>, extract_tile<6>, extract_tile<7>, extract_tile<8>};
     static_assert(sizeof each / sizeof *each == max_layers);
-    return {each[layers - 1], sizeof(Candidate), cell_count};
+    return {each[layers - 1], sizeof(Candidate)};
 }
 
 }  // namespace porescope

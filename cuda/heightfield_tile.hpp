@@ -15,18 +15,27 @@ struct TileMemory {
     SpanWalk spans{};                                         // of the first of these planes
     std::int64_t next_span = 0;                               // to be prepared
     std::int32_t prepared_count = 0;
+    bool mostly_ended = false;  // most of them above the last plane
 };
 
-// Where a tile works. `prepared` and `cells` have a place for each of its spans, `lists` one for
-// each and cell, `channels` tile_size x tile_size floats for each of entries, exits, normal z, y, x.
-// `kept_views`, as large as the channels, goes with the memory, or is null where none is kept.
+// Of a prepared primitive, what is looked at for every plane.
+struct Listed {
+    float end;
+    std::uint16_t cells;
+};
+
+// Where a tile works. `prepared` and `listed` have a place for each of its spans, `lists` one for
+// each and cell. `channels` point to the first pixel of entries, exits, normal z, y, x, in rows of
+// `row_length`. `kept_views`, with tile_size x tile_size floats for each channel, goes with the
+// memory, or is null where none is kept.
 struct TileWork {
     TileMemory* memory;
     void* prepared;
-    std::uint16_t* cells;
+    Listed* listed;
     std::int32_t* lists;
     void* kept_views;
-    float* channels;
+    float* const* channels;
+    std::size_t row_length;
 };
 
 struct TileExtractor {
@@ -34,7 +43,6 @@ struct TileExtractor {
                              const TileWork& work);
     Extract extract;
     std::size_t prepared_size;  // bytes of one
-    std::size_t cell_count;
 };
 
 TileExtractor plain_tile_extractor(int layers);

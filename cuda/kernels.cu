@@ -1,15 +1,14 @@
 // Heightfields on a GPU.
 //
-// A warp takes 8 x 4 pixels and works by itself, so that none waits for another. Its threads prepare
-// 32 primitives at once, one each, put those whose shadow touches its pixels into shared memory, and
-// walk through these together, each with its own ray; the warp stops once all its rays have their
-// stretches. A ray that rounding may have spoilt is done again in doubles by the whole warp, whose
-// threads take turns at the primitives: alone, one thread would keep the others waiting.
+// A warp takes 8 x 4 pixels, two cells, and works by itself, so that none waits for another. Its
+// threads look at 32 spans at once, one each, prepare those that lie over its cells in shared memory,
+// and walk through these together, each with its own ray; the warp stops once all its rays have
+// their stretches. A ray that rounding may have spoilt is done again in doubles by the whole warp,
+// whose threads take turns at the primitives: alone, one thread would keep the others waiting.
 #include <cmath>
 #include <cstdint>
 
 #include "heightfield.hpp"
-#include "shadow.hpp"
 #include "warp.hpp"
 
 // Given by value, as bytes: a host that lays it out in another way would be misread.
@@ -29,30 +28,28 @@ __device__ int warp_lane() { return static_cast<int>(threadIdx.x) % warp_size; }
 // Where a warp's pixels lie.
 struct WarpPixels {
     double corner_y, corner_x;  // of the tile
-    float middle_y, middle_x;   // from there
+    std::uint32_t cells;
 };
 
-// Prepares the primitives of 32 spans and puts those that the warp may meet into shared memory, in
-// order; returns how many.
+// Prepares the primitives of 32 spans, those that the warp may meet, in shared memory, in order;
+// returns how many.
 __device__ __noinline__ int prepare_some(const BinsView& bins, const SpanWalk& spans,
                                          std::int64_t first_span, double plane,
                                          const WarpPixels& pixels, Candidate* shared) {
-    constexpr float ray_reach = 3.81f;  // from the middle to the outermost ray
-    static_assert(warp_columns == 8 && warp_rows == 4, "of 3.5 and 1.5");
     const std::int64_t mine = first_span + warp_lane();
-    Candidate candidate{};
-    bool kept = false;
-    if (mine < spans.count() && spans[mine].end > plane) {
-        candidate.begin = spans[mine].begin;
-        candidate.end = spans[mine].end;
-        prepare(candidate.primitive, bins.primitives, spans[mine].number, pixels.corner_y,
-                pixels.corner_x, tile_size);
-        kept = touches_shadow(candidate.primitive, pixels.middle_y, pixels.middle_x, ray_reach);
-    }
+    Span span{};
+    if (mine < spans.count()) span = spans[mine];
+    const bool kept = (span.cells & pixels.cells) != 0 && span.end > plane;
     const std::uint32_t all_kept = __ballot_sync(whole_warp, kept);
     const std::uint32_t before = all_kept & ((1u << warp_lane()) - 1);
     __syncwarp();  // the last ones have been read
-    if (kept) shared[__popc(before)] = candidate;
+    if (kept) {
+        Candidate candidate{};
+        candidate.begin = span.begin;
+        prepare(candidate.primitive, bins.primitives, span.number, pixels.corner_y,
+                pixels.corner_x, tile_size);
+        shared[__popc(before)] = candidate;
+    }
     __syncwarp();
     return __popc(all_kept);
 }
@@ -117,7 +114,7 @@ __device__ __noinline__ Sight<layers> exact_by_warp(const BinsView& bins, const 
 template <int layers>
 __device__ void extract(const BinsView& bins, double plane, float* entry, float* exit,
                         float* normal) {
-    __shared__ alignas(Candidate) unsigned char
+    alignas(Candidate) __shared__ unsigned char
         shared[warps_a_block][warp_size * sizeof(Candidate)];
     const int warp = static_cast<int>(threadIdx.x) / warp_size;
     const std::int64_t number = std::int64_t{blockIdx.x} * warps_a_block + warp;
@@ -138,8 +135,9 @@ __device__ void extract(const BinsView& bins, double plane, float* entry, float*
 
     const double corner_y = static_cast<double>(top), corner_x = static_cast<double>(left);
     const SpanWalk spans = spans_below(bins, tile, plane);
-    const WarpPixels pixels{corner_y, corner_x, static_cast<float>(upper) + 0.5f * warp_rows,
-                            static_cast<float>(lefter) + 0.5f * warp_columns};
+    static_assert(warp_rows == cell_size && warp_columns == 2 * cell_size);
+    const WarpPixels pixels{corner_y, corner_x,
+                            3u << (upper / cell_size * cells_across + lefter / cell_size)};
     WarpCandidates candidates{bins, spans, plane, pixels,
                               reinterpret_cast<Candidate*>(shared[warp])};
     const float plane_z = static_cast<float>(plane);
@@ -147,7 +145,7 @@ __device__ void extract(const BinsView& bins, double plane, float* entry, float*
         bins, plane_z, corner_y, corner_x, WarpLanes(y), WarpLanes(x), candidates);
     Sight<layers> sight;
     for (int layer = 0; layer < layers; ++layer) {
-        sight.enter[layer] = seen.enter[layer].value - plane_z;
+        sight.enter[layer] = larger(seen.enter[layer].value - plane_z, 0.f);
         sight.leave[layer] = seen.leave[layer].value - plane_z;
     }
     sight.normal[0] = seen.normal.z.value;

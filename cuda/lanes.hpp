@@ -54,6 +54,7 @@ PORESCOPE_HOST_DEVICE inline bool any(bool mask) { return mask; }
 PORESCOPE_HOST_DEVICE inline std::int32_t first_of(bool, std::int32_t index) { return index; }
 PORESCOPE_HOST_DEVICE inline bool without(bool mask, bool taken) { return mask && !taken; }
 PORESCOPE_HOST_DEVICE inline std::uint32_t bits(bool mask) { return mask; }
+PORESCOPE_HOST_DEVICE inline float deepest_of(float a) { return a; }
 
 // values[index] of each lane.
 PORESCOPE_HOST_DEVICE inline std::int32_t looked_up(const std::int32_t* values,
@@ -122,6 +123,7 @@ inline Lanes smaller(Lanes a, Lanes b) { return _mm512_min_ps(a.value, b.value);
 inline Lanes larger(Lanes a, Lanes b) { return _mm512_max_ps(a.value, b.value); }
 inline Lanes root(Lanes a) { return _mm512_sqrt_ps(a.value); }
 inline Lanes magnitude(Lanes a) { return _mm512_abs_ps(a.value); }
+inline float deepest_of(Lanes a) { return _mm512_reduce_max_ps(a.value); }
 inline bool any(LaneMask mask) { return mask.value != 0; }
 inline std::uint32_t bits(LaneMask mask) { return mask.value; }
 inline LaneIndex looked_up(const std::int32_t* values, LaneIndex index) {
@@ -194,6 +196,11 @@ inline Lanes larger(Lanes a, Lanes b) { return _mm256_max_ps(a.value, b.value); 
 inline Lanes root(Lanes a) { return _mm256_sqrt_ps(a.value); }
 inline Lanes magnitude(Lanes a) {
     return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.value);
+}
+inline float deepest_of(Lanes a) {
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(a.value), _mm256_extractf128_ps(a.value, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_shuffle_ps(half, half, 1)));
 }
 inline bool any(LaneMask mask) { return _mm256_movemask_ps(mask.value) != 0; }
 inline std::uint32_t bits(LaneMask mask) {

@@ -79,8 +79,8 @@ PORESCOPE_HOST_DEVICE inline double depth_error(double near) { return 1e-4 + 2e-
 PORESCOPE_HOST_DEVICE inline double doubtful_slope(double near) {
     return 1.5e-7 * near / depth_error(near);
 }
-PORESCOPE_HOST_DEVICE inline double doubtful_discriminant(double radius, double near) {
-    const double chord = 1.5e-7 * radius * near / (2 * depth_error(near));
+PORESCOPE_HOST_DEVICE inline float doubtful_discriminant(float radius, float near) {
+    const float chord = 1.5e-7f * radius * near / (2e-4f + 4e-6f * near);
     return chord * chord;
 }
 
@@ -95,7 +95,8 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared, co
     prepared.radius = static_cast<Real>(sphere.radius);
     prepared.radius_squared = static_cast<Real>(sphere.radius * sphere.radius);
     prepared.doubtful_discriminant =
-        static_cast<Real>(doubtful_discriminant(sphere.radius, sphere.radius + span));
+        static_cast<Real>(doubtful_discriminant(static_cast<float>(sphere.radius),
+                                               static_cast<float>(sphere.radius + span)));
 }
 
 template <typename Real>
@@ -125,7 +126,8 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared, co
     prepared.inverse_horizontal_squared = static_cast<Real>(inverse_horizontal);
     const double near = cylinder.radius + span;
     prepared.doubtful_discriminant =
-        static_cast<Real>(doubtful_discriminant(cylinder.radius, near));
+        static_cast<Real>(doubtful_discriminant(static_cast<float>(cylinder.radius),
+                                               static_cast<float>(near)));
     prepared.doubtful_side[0] = axis[0] < doubtful_slope(near);
     prepared.doubtful_wall = horizontal < doubtful_slope(near) * doubtful_slope(near);
 }

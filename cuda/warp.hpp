@@ -1,5 +1,5 @@
-// A warp of a GPU as lanes: each thread holds one, and any() asks all 32, so that what is written for
-// lanes stays in step. For nvcc only.
+// A warp of a GPU as lanes: each thread holds one, and what asks all lanes, any() and deepest_of(),
+// asks all 32, so that what is written for lanes stays in step. For nvcc only.
 #pragma once
 
 #include <cstdint>
@@ -49,6 +49,11 @@ __device__ inline WarpLanes smaller(WarpLanes a, WarpLanes b) { return smaller(a
 __device__ inline WarpLanes larger(WarpLanes a, WarpLanes b) { return larger(a.value, b.value); }
 __device__ inline WarpLanes root(WarpLanes a) { return root(a.value); }
 __device__ inline WarpLanes magnitude(WarpLanes a) { return magnitude(a.value); }
+__device__ inline float deepest_of(WarpLanes a) {
+    for (int apart = warp_size / 2; apart > 0; apart /= 2)
+        a.value = larger(a.value, __shfl_xor_sync(whole_warp, a.value, apart));
+    return a.value;
+}
 __device__ inline bool any(WarpMask mask) { return __any_sync(whole_warp, mask.value); }
 __device__ inline std::uint32_t bits(WarpMask mask) { return mask.value; }
 __device__ inline std::int32_t first_of(WarpMask, std::int32_t index) { return index; }
