@@ -103,6 +103,22 @@ def read_primitives(
     return _primitives(path, listing, convention)
 
 
+def is_primitive_list(path: str | Path) -> bool:
+    """Tell from its first lines whether a file is a list in the ITWM text format.
+
+    The three first lines that are no comments must be whole numbers.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".txt" or not path.is_file():
+        return False
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            counts = list(islice((text for _, text in _content(path, file, {})), len(LAYOUTS)))
+    except (OSError, PorescopeError):
+        return False
+    return len(counts) == len(LAYOUTS) and all(text.strip().isdigit() for text in counts)
+
+
 def cylinder_convention(path: str | Path) -> Convention | None:
     """Return what ``read_primitives(path)`` takes the columns a b c for; None without any.
 

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -167,9 +167,27 @@ class Shown:
         Vertices (n, 3) in voxels, where voxel i has its centre at i, and triangles (m, 3).
     """
 
-    primitives: Primitives | None
-    units_per_voxel: int
-    surface: tuple[NDArray[np.float32], NDArray[np.int64]] | None
+    primitives: Primitives | None = None
+    units_per_voxel: int = 1
+    surface: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
+
+
+def show_primitives(
+    primitives: Primitives, voxel_nm: float = 1.0, most_voxels: int = SHOWN_VOXELS
+) -> tuple[Stack, Shown]:
+    """Return primitives as labels, on a coarser grid where they would fill too many voxels.
+
+    Parameters
+    ----------
+    primitives : Primitives
+    voxel_nm : float, optional
+        What one unit of the primitives is in nm.
+    most_voxels : int, optional
+        How many there may be.
+    """
+    box = box_of(primitives)
+    units = _coarsening(box, most_voxels)
+    return labels_of(primitives, voxel_nm, units), Shown(replace(primitives, shape=box), units)
 
 
 def prepare_sample(
@@ -193,24 +211,22 @@ def prepare_sample(
     Cancelled
         If ``cancel()`` became true.
     """
-    from porescope.io import write_stack
+    from porescope.io import read_stack, write_stack
 
     sample = draw_sample(kind.name, parameters, partial(report, "Drawing"), cancel)
     told = parameters.model_dump(mode="json")
-    primitives, units = None, 1
     if isinstance(sample, Primitives):
-        primitives = sample
-        units = _coarsening(box_of(sample), SURFACE_VOXELS if as_surface else SHOWN_VOXELS)
-    stack = labels_of(sample, told["voxel_nm"], units)
+        most_voxels = SURFACE_VOXELS if as_surface else SHOWN_VOXELS
+        stack, shown = show_primitives(sample, told["voxel_nm"], most_voxels)
+    else:
+        stack, shown = sample, Shown()
+    place = folder / f"{kind.name}.ome.zarr"
     stack = stack.with_history(f"sample {kind.name}", **told)
-    write_stack(
-        folder / f"{kind.name}.ome.zarr", stack, progress=partial(report, "Drawing"), cancel=cancel
-    )
-    surface = None
+    write_stack(place, stack, progress=partial(report, "Drawing"), cancel=cancel)
     if as_surface:
-        report("Surface", 0, 1)
-        surface = _surface(stack)
-    return Shown(primitives, units, surface)
+        report("Finding the surface", 0, 1)
+        shown = replace(shown, surface=_surface(read_stack(place)))
+    return shown
 
 
 def _coarsening(box: tuple[float, float, float], most_voxels: int) -> int:

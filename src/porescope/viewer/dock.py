@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from porescope.pipeline.step import steps
 from porescope.viewer.panels import LoadPanel, Panel, RecipePanel, StepPanel
+from porescope.viewer.sample_panels import HeightfieldPanel, SamplePanel
 from porescope.viewer.work import Session
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Dock(QScrollArea):
         for name, step in steps().items():
             if name != "load":
                 self.panels[name] = StepPanel(napari_viewer, self.session, step)
+        self.panels["sample"] = SamplePanel(napari_viewer, self.session)
+        self.panels["heightfield"] = HeightfieldPanel(napari_viewer, self.session)
         self.panels["recipe"] = RecipePanel(napari_viewer, self.session)
         self._headers = {name: _header(name) for name in self.panels}
 
@@ -118,6 +121,8 @@ open_crop = _opener("crop")
 open_segment = _opener("segment")
 open_slices = _opener("slices")
 open_measure = _opener("measure")
+open_sample = _opener("sample")
+open_heightfield = _opener("heightfield")
 open_recipe = _opener("recipe")
 
 

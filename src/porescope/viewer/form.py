@@ -66,6 +66,8 @@ class Form:
                     continue
                 if _is_tuple(_plain(self._fields[name].annotation)):
                     value = [part.strip() or None for part in value.split(",")]
+            if isinstance(widget, FileEdit) and value == Path():
+                continue
             values[name] = value
         return values
 
@@ -92,8 +94,8 @@ def _widget(name: str, field: FieldInfo) -> Widget:
         return ComboBox(choices=get_args(kind), value=given, **options)
     if kind is bool:
         return CheckBox(value=bool(given), **options)
-    if kind is Path and given is not None:
-        return FileEdit(value=given, **options)
+    if kind is Path and not _is_optional(field.annotation):
+        return FileEdit(value=given or "", **options)
     if kind in (int, float) and not _is_optional(field.annotation):
         low, high = _bounds(field, step=1 if kind is int else 0)
         box = SpinBox if kind is int else FloatSpinBox
@@ -115,14 +117,15 @@ def _bounds(field: FieldInfo, step: int) -> tuple[float, float]:
             high = bound.le  # type: ignore[assignment]
         elif isinstance(bound, annotated_types.Lt):
             high = bound.lt - step  # type: ignore[operator]
-    return low, high
+    return low, min(high, LARGEST)
 
 
 def _hint(kind: Any, field: FieldInfo) -> str:
     free = not field.is_required()
     if _is_tuple(kind):
-        count = len(get_args(kind))
-        return f"automatic, or {count} numbers: a, b, …" if free else f"{count} numbers: a, b, …"
+        parts = get_args(kind)
+        numbers = "numbers" if ... in parts else f"{len(parts)} numbers"
+        return f"automatic, or {numbers}: a, b, …" if free else f"{numbers}: a, b, …"
     return "automatic" if free else ""
 
 

@@ -112,8 +112,8 @@ def from_layer_data(data: Any, attributes: Mapping[str, Any], kind: str) -> Stac
         raise PorescopeError(
             f"Layer {name!r} has {data.ndim} axes; choose a volume with three (z, y, x)."
         )
-    _check_straight(name, attributes)
-    nm = _nm_per_unit(name, attributes.get("units"))
+    check_straight(name, attributes)
+    nm = nm_per_unit(name, attributes.get("units"))
     scale = np.asarray(attributes.get("scale", (1.0, 1.0, 1.0)), dtype=float) * nm
     z, y, x = np.asarray(attributes.get("translate", (0.0, 0.0, 0.0)), dtype=float) * nm
     told = attributes.get("metadata", {}).get(KEY, {})
@@ -130,7 +130,7 @@ def from_layer_data(data: Any, attributes: Mapping[str, Any], kind: str) -> Stac
     )
 
 
-def _check_straight(name: str, attributes: Mapping[str, Any]) -> None:
+def check_straight(name: str, attributes: Mapping[str, Any]) -> None:
     """Refuse a layer whose axes were turned: its voxels lie on no grid along z, y, x."""
     identity = {
         "affine": np.eye(4),
@@ -145,7 +145,7 @@ def _check_straight(name: str, attributes: Mapping[str, Any]) -> None:
             )
 
 
-def _nm_per_unit(name: str, units: Any) -> np.ndarray:
+def nm_per_unit(name: str, units: Any) -> np.ndarray:
     """Return the nm in each axis' unit."""
     import pint
 

@@ -149,9 +149,9 @@ class LoadPanel(Panel):
         if self._told is not None and texts == self._told[0]:
             self._show(self._told[1])
             return
-        spacing_nm = tuple(_number(line, f"voxel size {axis}") for axis, line in self._axes)
+        spacing_nm = tuple(number(line, f"voxel size {axis}") for axis, line in self._axes)
         # A folder of voltages shows several energies, which are not for changing.
-        beam_kv = None if "," in texts[-1] else _number(self.beam_kv, "beam energy")
+        beam_kv = None if "," in texts[-1] else number(self.beam_kv, "beam energy")
         given: Any = spacing_nm if any(spacing_nm) else None
         self.runner.start(
             lambda report, cancel: read_layers(path, given, beam_kv), self._show, self._point_out
@@ -426,7 +426,8 @@ def _scores_table() -> QTableWidget:
     return table
 
 
-def _number(line: QLineEdit, what: str) -> float | None:
+def number(line: QLineEdit, what: str) -> float | None:
+    """Return the number in a line, or None if it is empty; ``what`` names it if it is none."""
     text = line.text().strip()
     try:
         return float(text) if text else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from porescope.errors import MissingMetadata
 from porescope.pipeline.workspace import INDEX, Workspace, image_name, load_workspace
 from porescope.stack import Stack
@@ -26,6 +28,33 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | 
     if not isinstance(path, str) or not (is_result(Path(path)) or can_read(Path(path))):
         return None
     return read
+
+
+def get_list_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
+    """Return the reader for a list of primitives, or None for any other text."""
+    from porescope.io import is_primitive_list
+
+    return read_list if isinstance(path, str) and is_primitive_list(path) else None
+
+
+def read_list(path: str) -> list[LayerData]:
+    """Return a list of primitives as labels in voxels of its own unit, or coarser ones if many."""
+    from napari.utils.notifications import show_info
+
+    from porescope.io import read_primitives
+    from porescope.pipeline.sample_results import show_primitives
+    from porescope.viewer.sample_layers import sample_layer
+
+    stack, shown = show_primitives(read_primitives(path))
+    if shown.units_per_voxel > 1:
+        show_info(
+            f"{Path(path).name} is shown with voxels {shown.units_per_voxel} times as large; "
+            "heightfields are exact."
+        )
+    # The list does not tell how long its unit is.
+    stack = stack.with_data(np.asarray(stack.data))
+    data, attributes, kind = sample_layer(stack, stem(Path(path)), shown)
+    return [(data, attributes | {"units": ("pixel",) * 3}, kind)]
 
 
 def read(path: str) -> list[LayerData]:

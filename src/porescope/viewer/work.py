@@ -114,6 +114,74 @@ def in_process(function: Callable[..., Any], *arguments: Any, **keywords: Any) -
     return task
 
 
+class Latest:
+    """Work on the newest of many questions, such as a slider asks; those in between are skipped.
+
+    Parameters
+    ----------
+    session : Session
+        Of the window.
+    then : callable(result)
+        Called in the window with what the work returned.
+    otherwise : callable(PorescopeError)
+        Called in the window where the work failed.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        then: Callable[[Any], None],
+        otherwise: Callable[[PorescopeError], None],
+    ) -> None:
+        self._session = session
+        self._then, self._otherwise = then, otherwise
+        self._lock = threading.Lock()
+        self._next: Callable[[], Any] | None = None
+        self._busy = False
+        self._messages = _Messages()
+        self._messages.ended.connect(self._end)
+
+    def ask(self, work: Callable[[], Any]) -> None:
+        """Do ``work()`` in a thread as soon as what it is busy with has ended."""
+        with self._lock:
+            self._next = work
+            if not self._busy:
+                self._busy = True
+                self._session.start(self._answer)
+
+    def _answer(self, cancel: Cancel) -> None:
+        messages = self._messages  # outlives the window's widgets
+        while True:
+            with self._lock:
+                work, self._next = self._next, None
+                if work is None or cancel():
+                    self._busy = False
+                    return
+            messages.ended.emit(*_outcome(work))
+
+    def _end(self, result: Any, error: PorescopeError | None) -> None:
+        if error is None:
+            self._then(result)
+        else:
+            self._otherwise(error)
+
+
+def _outcome(work: Callable[[], Any]) -> tuple[Any, PorescopeError | None]:
+    """Return what the work returned, or why it failed."""
+    try:
+        return work(), None
+    except PorescopeError as told:
+        return None, told
+    except MemoryError:
+        return None, PorescopeError(
+            "There is not enough memory; close other programs or crop first."
+        )
+    except Exception as unexpected:
+        traceback.print_exc()
+        kind = type(unexpected).__name__
+        return None, PorescopeError(f"Porescope failed ({kind}: {unexpected}); report it.")
+
+
 class _Messages(QObject):
     """What the thread tells the window; Qt carries it over."""
 
@@ -191,16 +259,7 @@ class Runner(QWidget):
         messages = self._messages  # outlives this widget, should the window close meanwhile
 
         def work(cancel: Cancel) -> None:
-            result, error = None, None
-            try:
-                result = task(messages.reported.emit, cancel)
-            except PorescopeError as told:
-                error = told
-            except Exception as unexpected:
-                traceback.print_exc()
-                kind = type(unexpected).__name__
-                error = PorescopeError(f"Porescope failed ({kind}: {unexpected}); report it.")
-            messages.ended.emit(result, error)
+            messages.ended.emit(*_outcome(lambda: task(messages.reported.emit, cancel)))
 
         self._then, self._otherwise = then, otherwise
         self.say(None)

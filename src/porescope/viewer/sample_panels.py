@@ -1,0 +1,255 @@
+"""The sections of the dock that make samples and show their heightfields."""
+
+# Qt comes without types.
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Layer
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox
+
+from porescope.errors import PorescopeError
+from porescope.geometry import Primitives
+from porescope.imaging import HeightField
+from porescope.imaging.heightfield import MOST_LAYERS
+from porescope.io import read_stack
+from porescope.pipeline.run import Report
+from porescope.pipeline.sample_results import Shown, prepare_sample
+from porescope.pipeline.samples import SampleKind, sample_kinds
+from porescope.tracking import Cancel
+from porescope.viewer.form import Form
+from porescope.viewer.layers import LayerData
+from porescope.viewer.panels import Panel, number
+from porescope.viewer.sample_layers import (
+    Question,
+    ask,
+    can_be_sampled,
+    channel_layers,
+    channels,
+    sample_layer,
+)
+from porescope.viewer.work import Latest, Session, in_process
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+Answer = tuple[Layer, Question, HeightField, float]
+
+VOLUME, SURFACE = "volume", "surface"
+
+
+class SamplePanel(Panel):
+    """Makes a sample of any kind, or opens a list of primitives, and shows it."""
+
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
+        super().__init__(
+            viewer,
+            session,
+            "Make",
+            "Make a sample that is known exactly, or open a list of spheres, cylinders and cubes.",
+        )
+        self.kinds = sample_kinds()
+        self.kind = QComboBox()
+        self.kind.addItems(list(self.kinds))
+        self.show_as = QComboBox()
+        self.show_as.addItems([VOLUME, SURFACE])
+        self.about = QLabel()
+        self.about.setWordWrap(True)
+        self.fields.addRow("Sample", self.kind)
+        self.fields.addRow("Show as", self.show_as)
+        self.fields.addRow(self.about)
+        self._forms: dict[str, Form] = {}
+        self.kind.currentTextChanged.connect(self._show_form)
+        self._show_form(self.kind.currentText())
+
+    @property
+    def form(self) -> Form:
+        """The form of the chosen kind."""
+        return self._forms[self.kind.currentText()]
+
+    def run(self) -> None:
+        """Make the sample in a process of its own."""
+        kind = self.kinds[self.kind.currentText()]
+        parameters = kind.parse(self.form.values())
+        folder = self.session.new_folder()
+        as_surface = self.show_as.currentText() == SURFACE
+        job = in_process(
+            prepare_sample, kind, parameters, folder, as_surface=as_surface, leftovers=(folder,)
+        )
+
+        def task(report: Report, cancel: Cancel) -> tuple[Shown, LayerData]:
+            shown = job(report, cancel)
+            stack = read_stack(folder / f"{kind.name}.ome.zarr")
+            return shown, sample_layer(stack, kind.name, shown)
+
+        self.runner.start(task, lambda result: self._show(kind, *result))
+
+    def _show_form(self, name: str) -> None:
+        if name not in self._forms:
+            self._forms[name] = Form(self.kinds[name].parameters)
+            self.column.insertWidget(2, self._forms[name].container.native)
+        for other, form in self._forms.items():
+            form.container.native.setVisible(other == name)
+        self.about.setText(self.kinds[name].summary)
+
+    def _show(self, kind: SampleKind, shown: Shown, layer: LayerData) -> None:
+        (added,) = self.show_layers([layer])
+        self.viewer.dims.ndisplay = 2 if shown.surface is None else 3
+        self.viewer.reset_view()
+        said = f"Made {added.name}"
+        if shown.primitives is not None:
+            said += f": {len(shown.primitives):,} primitives"
+        if shown.units_per_voxel > 1:
+            said += (
+                f", shown with voxels {shown.units_per_voxel} times as large; "
+                "heightfields are exact"
+            )
+        self.runner.say(f"{said}.")
+
+
+class HeightfieldPanel(Panel):
+    """Shows what an image plane sees of a sample, as the slider moves through it."""
+
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
+        super().__init__(
+            viewer,
+            session,
+            "Show",
+            "Show what a plane at the slider sees below it: where each column enters and leaves "
+            "solid, bright where near, and how the surface lies.",
+            can_cancel=False,
+        )
+        self.sample = QComboBox()
+        self.layers = QSpinBox()
+        self.layers.setRange(1, MOST_LAYERS)
+        self.layers.setValue(2)
+        self.level = QLineEdit()
+        self.level.setPlaceholderText("grey value from which it is solid")
+        self.follow = QCheckBox("Follow the slider")
+        self.follow.setChecked(True)
+        self.side_by_side = QCheckBox("Side by side")
+        self.side_by_side.setChecked(True)
+        self.fields.addRow("Sample", self.sample)
+        self.fields.addRow("Layers", self.layers)
+        self.fields.addRow("Level", self.level)
+        self.fields.addRow("", self.follow)
+        self.fields.addRow("", self.side_by_side)
+        self.sample.currentTextChanged.connect(self._sample_changed)
+        self.layers.valueChanged.connect(self._ask_again)
+        self.level.editingFinished.connect(self._ask_again)
+        self.follow.toggled.connect(self._moved)
+        self.side_by_side.toggled.connect(self._arrange)
+        self._latest = Latest(session, lambda result: self._show(*result), self.runner.say)
+        self._channels: dict[str, Layer] = {}
+        self._shown: tuple[Layer, int] | None = None
+        self._asked: Question | None = None
+        # A volume on the disk and its voxels in memory; touched by the working thread only.
+        self._loaded: tuple[Any, Any] = (None, None)
+        moved = viewer.dims.events.point.connect(self._moved)
+        self.destroyed.connect(lambda: viewer.dims.events.point.disconnect(moved))
+        self.reset_choices()
+
+    def reset_choices(self) -> None:
+        """List the samples there are, and let go of layers that are gone."""
+        chosen = self.sample.currentText()
+        names = [layer.name for layer in reversed(self.viewer.layers) if can_be_sampled(layer)]
+        self.sample.blockSignals(True)
+        self.sample.clear()
+        self.sample.addItems(names)
+        if chosen in names:
+            self.sample.setCurrentText(chosen)
+        self.sample.blockSignals(False)
+        self._sample_changed()
+        self._channels = {
+            name: layer for name, layer in self._channels.items() if layer in self.viewer.layers
+        }
+        if self._shown and not (self._channels and self._shown[0] in self.viewer.layers):
+            self._shown = None
+
+    def run(self) -> None:
+        """Show the plane on which the slider stands, and follow the slider from now on."""
+        if not self.sample.currentText():
+            raise PorescopeError("There is no sample; make one in the section Sample, or load one.")
+        self.viewer.dims.ndisplay = 2
+        self._ask(self.viewer.layers[self.sample.currentText()])
+
+    def _sample_changed(self) -> None:
+        name = self.sample.currentText()
+        layer = self.viewer.layers[name] if name else None
+        self.fields.setRowVisible(self.level, isinstance(layer, Image))
+        if isinstance(layer, Image) and not self.level.text():
+            self.level.setText(f"{np.mean(layer.contrast_limits):.4g}")
+
+    def _moved(self, event: Any = None) -> None:
+        if self.follow.isChecked() and self.viewer.dims.ndisplay == 2:
+            self._ask_again()
+
+    def _ask_again(self) -> None:
+        if self._shown is not None:
+            try:
+                self._ask(self._shown[0])
+            except PorescopeError as error:
+                self.runner.say(error)
+
+    def _ask(self, layer: Layer) -> None:
+        level = None
+        if isinstance(layer, Image):
+            level = number(self.level, "level")
+            if level is None:
+                raise PorescopeError("From which grey value on is it solid? Fill in the level.")
+        question = ask(layer, self.viewer.dims.point[-3], self.layers.value(), level)
+        if not question.inside:
+            raise PorescopeError(f"The slider stands outside {layer.name}; move it back.")
+        self._asked = question
+        # What is shown goes along with the slider until the new depths are there.
+        for channel in self._channels.values():
+            channel.translate = question.places()["translate"]
+        self._latest.ask(lambda: self._answer(layer, question))
+
+    def _answer(
+        self, layer: Layer, question: Question
+    ) -> tuple[Layer, Question, HeightField, float]:
+        """Extract a heightfield, in the working thread."""
+        if not isinstance(question.sample, Primitives):
+            if self._loaded[0] is not question.sample:
+                self._loaded = (question.sample, np.asarray(question.sample))
+            question = replace(question, sample=self._loaded[1])
+        start = time.perf_counter()
+        return layer, question, question.answer(), time.perf_counter() - start
+
+    def _show(self, layer: Layer, question: Question, field: HeightField, seconds: float) -> None:
+        if layer not in self.viewer.layers:
+            return
+        if self._shown != (layer, question.layers):
+            self._replace_channels(layer, question, field)
+        else:
+            for name, pixels in channels(field):
+                if name in self._channels:
+                    self._channels[name].data = pixels
+        z_nm = question.z * (question.unit_nm or 1.0)
+        self.runner.say(
+            f"Plane at z = {z_nm:g} {question.depth_unit}: "
+            f"{100 * np.mean(field.entry[0] == 0):.1f} % solid, {1000 * seconds:.1f} ms. "
+            f"Depths are in {question.depth_unit}."
+        )
+
+    def _replace_channels(self, layer: Layer, question: Question, field: HeightField) -> None:
+        for channel in list(self._channels.values()):
+            self.viewer.layers.remove(channel)
+        shown = self.show_layers(channel_layers(question, field))
+        self._channels = dict(zip((name for name, _ in channels(field)), shown, strict=True))
+        self._shown = (layer, question.layers)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Show all channels side by side, or the first above the sample."""
+        if self._channels:
+            beside = self.side_by_side.isChecked()
+            self.viewer.grid.enabled = beside
+            for index, channel in enumerate(self._channels.values()):
+                channel.visible = beside or index == 0
