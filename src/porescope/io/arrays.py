@@ -13,7 +13,7 @@ import numpy as np
 from porescope.errors import PorescopeError
 from porescope.io.facts import Facts, to_nm
 from porescope.io.guard import check_holds_something, check_plausible, naming
-from porescope.io.lazy import Mapped, Selection, volume_of
+from porescope.io.lazy import Mapped, Selection, Stored, volume_of
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 MRC_SUFFIXES = (".mrc", ".rec", ".map")
@@ -64,7 +64,7 @@ def _read_npy(path: Path) -> tuple[Any, Facts]:
             raise PorescopeError(f"{path} is no .npy file but an archive; save one array.")
         shape = (1, *array.shape) if array.ndim == 2 else array.shape
         order = "C" if array.flags.c_contiguous else "F"
-        return volume_of(Mapped(path, array.offset, shape, array.dtype, order)), Facts()
+        return volume_of(Mapped(path, shape, array.dtype, array.offset, order)), Facts()
 
 
 def _read_mrc(path: Path) -> tuple[Any, Facts]:
@@ -96,27 +96,14 @@ def _read_mrc(path: Path) -> tuple[Any, Facts]:
         facts = Facts(spacing_nm=(spacing[0], spacing[1], spacing[2]))
         if any(spacing):
             facts = Facts(metadata={"spacing_source": "MRC header"}).completed_by(facts)
-        return volume_of(Mapped(path, offset, shape, stored)), facts
+        return volume_of(Mapped(path, shape, stored, offset)), facts
 
 
 @dataclass(frozen=True)
-class Hdf5Volume:
+class Hdf5Volume(Stored):
     """A data set of an HDF5 file, opened for each part that is read."""
 
-    path: Path
     inside: str
-    shape: tuple[int, ...]
-    stored: np.dtype[Any]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the voxels, in native byte order."""
-        return self.stored.newbyteorder("=")
-
-    @property
-    def ndim(self) -> int:
-        """Three."""
-        return 3
 
     def __getitem__(self, selection: Selection) -> np.ndarray:
         """Read a part."""
@@ -142,7 +129,7 @@ def _read_hdf5(path: Path, inside: str) -> tuple[Any, Facts]:
         sizes = np.ravel(told).tolist() if told is not None else []
         z, y, x = (to_nm(size, "um") for size in sizes) if len(sizes) == 3 else (None, None, None)
         metadata = {"spacing_source": "HDF5 element_size_um"} if z or y or x else {}
-        volume = Hdf5Volume(path, inside, dataset.shape, dataset.dtype)
+        volume = Hdf5Volume(path, dataset.shape, dataset.dtype, inside)
         data = volume_of(volume, dataset.chunks)
     return data, Facts(spacing_nm=(z, y, x), metadata=metadata)
 

@@ -140,28 +140,22 @@ class Slices:
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """A volume that stands in a file as plain numbers.
+class Stored:
+    """A volume as it stands in a file.
 
     Parameters
     ----------
     path : Path
         The file.
-    offset : int
-        First byte of the numbers.
     shape : tuple of three ints
         Number of voxels (z, y, x).
     stored : numpy.dtype
         Type of the numbers, with their byte order.
-    order : {"C", "F"}
-        Which axis runs fastest: the last or the first.
     """
 
     path: Path
-    offset: int
     shape: tuple[int, ...]
     stored: np.dtype[Any]
-    order: str = "C"
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -172,6 +166,24 @@ class Mapped:
     def ndim(self) -> int:
         """Three."""
         return 3
+
+
+@dataclass(frozen=True)
+class Mapped(Stored):
+    """A volume that stands in a file as plain numbers.
+
+    Parameters
+    ----------
+    path, shape, stored
+        As for :class:`Stored`.
+    offset : int
+        First byte of the numbers.
+    order : {"C", "F"}
+        Which axis runs fastest: the last or the first.
+    """
+
+    offset: int
+    order: str = "C"
 
     def __getitem__(self, selection: Selection) -> np.ndarray:
         """Read a part."""

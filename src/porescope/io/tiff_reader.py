@@ -169,7 +169,7 @@ def _source(path: Path, tif: Any, series: Any) -> Source:
         declared = planes * math.prod(plane) * dtype.itemsize
         check_plausible(path, declared, size - series.dataoffset, compressed=False)
         stored = dtype.newbyteorder(tif.byteorder)
-        return Mapped(path, series.dataoffset, (planes, *plane), stored)
+        return Mapped(path, (planes, *plane), stored, series.dataoffset)
     if len(series.pages) != planes or any(one is None for one in series.pages):
         raise PorescopeError(f"{path} lacks some of its {planes} slices; export it again.")
     for one in series.pages:

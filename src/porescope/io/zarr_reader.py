@@ -12,7 +12,7 @@ import numpy as np
 from porescope.errors import PorescopeError
 from porescope.io.facts import OWN_KEY, Facts, merge_own, to_nm, to_number
 from porescope.io.guard import naming
-from porescope.io.lazy import Selection, volume_of
+from porescope.io.lazy import Selection, Stored, volume_of
 
 GROUP_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 SPATIAL = ("z", "y", "x")
@@ -32,24 +32,11 @@ def is_zarr(path: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class ZarrVolume:
+class ZarrVolume(Stored):
     """The full-size level of an OME-Zarr, opened for each part that is read."""
 
-    path: Path
     level: str
     leading: int
-    shape: tuple[int, ...]
-    stored: np.dtype[Any]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the voxels, in native byte order."""
-        return self.stored.newbyteorder("=")
-
-    @property
-    def ndim(self) -> int:
-        """Three."""
-        return 3
 
     def __getitem__(self, selection: Selection) -> np.ndarray:
         """Read a part."""
@@ -110,7 +97,7 @@ def read_zarr(path: Path) -> tuple[Any, Facts]:
         if all((z, y, x)):
             told = _shifted(told, shape[0], [shift[names.index(a)] for a in SPATIAL], scale, names)
         facts = merge_own(attributes.get(OWN_KEY), shape, told)
-        volume = ZarrVolume(path, level, leading, shape, np.dtype(array.dtype))
+        volume = ZarrVolume(path, shape, np.dtype(array.dtype), level, leading)
         return volume_of(volume, chunks), facts
 
 
