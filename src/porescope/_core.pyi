@@ -225,3 +225,30 @@ class Bins:
         ValueError
             If a number is out of its range, or the processor lacks the instruction set.
         """
+
+def device_arrays(bins: Bins) -> list[NDArray[np.uint8]]:
+    """Return the arrays that a GPU needs of sorted primitives, as bytes.
+
+    Parameters
+    ----------
+    bins : Bins
+
+    Returns
+    -------
+    list of arrays of shape (bytes,), uint8
+        Views that keep the bins alive; not to be written to.
+    """
+
+def device_view(bins: Bins, addresses: Sequence[int]) -> bytes:
+    """Return the first argument of the kernels in ``cuda/kernels.cu``: a struct, by value.
+
+    Parameters
+    ----------
+    bins : Bins
+    addresses : sequence of ints
+        Where the arrays of :func:`device_arrays` lie on the GPU, in the same order.
+
+    Returns
+    -------
+    bytes
+    """
