@@ -50,6 +50,10 @@ def gpu_hindrance() -> str | None:
             return "the CUDA driver finds no device"
     except driver.Error as error:
         return f"the CUDA driver does not start ({error})"
+    import torch
+
+    if not torch.cuda.is_available():
+        return "this PyTorch has no CUDA"
     return None
 
 
