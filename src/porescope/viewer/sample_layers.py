@@ -6,7 +6,7 @@ runs through the centres of its voxels, so that what is solid at the plane is wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -112,14 +112,19 @@ class Question:
     z: float
 
     @property
-    def plane(self) -> float:
-        """Depth of the plane in voxels as shown; voxel i covers [i, i + 1)."""
-        return float((self.z - self.translate[SLICES]) / self.scale[SLICES]) + 0.5
+    def slice(self) -> int:
+        """Which slice the layer shows."""
+        return round(float((self.z - self.translate[SLICES]) / self.scale[SLICES]))
+
+    @property
+    def plane_z(self) -> float:
+        """Depth of the plane in the sample's unit."""
+        return (self.slice + 0.5) * self.units_per_voxel
 
     @property
     def inside(self) -> bool:
         """Whether the slider stands within the sample."""
-        return 0 <= self.plane * self.units_per_voxel < self.sample.shape[SLICES]
+        return 0 <= self.plane_z < self.sample.shape[SLICES]
 
     @property
     def depth_scale(self) -> float:
@@ -134,15 +139,12 @@ class Question:
     def answer(self) -> HeightField:
         """Extract the heightfield; depths in the unit that :attr:`depth_unit` names."""
         if isinstance(self.sample, Primitives):
-            field = extract_heightfield(
-                self.sample, self.plane * self.units_per_voxel, layers=self.layers
-            )
-            field = in_memory(field)
+            field = in_memory(extract_heightfield(self.sample, self.plane_z, layers=self.layers))
             depth = np.float32(self.depth_scale)
             return HeightField(field.entry * depth, field.exit * depth, field.normal)
         return extract_heightfield(
             self.sample,
-            self.plane,
+            self.plane_z,
             layers=self.layers,
             spacing_nm=tuple(self.scale * (self.unit_nm or 1.0)),
             level=self.level,
@@ -153,7 +155,7 @@ class Question:
         # In the unit of the sample the centre of the first pixel lies at 0.5.
         units = self.units_per_voxel
         translate = self.translate + self.scale * (0.5 / units - 0.5)
-        translate[SLICES] = self.z
+        translate[SLICES] = self.translate[SLICES] + self.slice * self.scale[SLICES]
         scale = self.scale / units
         scale[SLICES] = self.scale[SLICES]
         return {"scale": scale, "translate": translate}
@@ -219,13 +221,13 @@ def channels(field: HeightField) -> Iterator[tuple[str, NDArray[Any]]]:
     yield "normal", (255 * colour + 0.5).astype(np.uint8)[np.newaxis]
 
 
-def channel_layers(question: Question, field: HeightField) -> Iterator[LayerData]:
-    """Yield the layers of a heightfield; see :func:`channels`."""
+def channel_layers(question: Question, shown: Mapping[str, NDArray[Any]]) -> Iterator[LayerData]:
+    """Yield the layers of a heightfield, whose pixels are as from :func:`channels`."""
     from napari.utils.colormaps import Colormap, ensure_colormap
 
     colours = ensure_colormap(NEAR_TO_FAR).colors[::-1]
     near_is_bright = Colormap(colours, name=f"{NEAR_TO_FAR} reversed")
-    for name, pixels in channels(field):
+    for name, pixels in shown.items():
         attributes: dict[str, Any] = {
             "name": name,
             "units": question.units,

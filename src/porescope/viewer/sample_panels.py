@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Layer
+from numpy.typing import NDArray
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox
 
 from porescope.errors import PorescopeError
 from porescope.geometry import Primitives
-from porescope.imaging import HeightField
 from porescope.imaging.heightfield import MOST_LAYERS
 from porescope.io import read_stack
 from porescope.pipeline.run import Report
@@ -38,7 +38,7 @@ from porescope.viewer.work import Latest, Session, in_process
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-Answer = tuple[Layer, Question, HeightField, float]
+Answer = tuple[Layer, Question, dict[str, NDArray[Any]], str]
 
 VOLUME, SURFACE = "volume", "surface"
 
@@ -144,10 +144,9 @@ class HeightfieldPanel(Panel):
         self.level.editingFinished.connect(self._ask_again)
         self.follow.toggled.connect(self._moved)
         self.side_by_side.toggled.connect(self._arrange)
-        self._latest = Latest(session, lambda result: self._show(*result), self.runner.say)
+        self._latest = Latest(self, session, lambda result: self._show(*result), self.runner.say)
         self._channels: dict[str, Layer] = {}
-        self._shown: tuple[Layer, int] | None = None
-        self._asked: Question | None = None
+        self._shown: tuple[Layer, dict[str, tuple[int, ...]]] | None = None
         # A volume on the disk and its voxels in memory; touched by the working thread only.
         self._loaded: tuple[Any, Any] = (None, None)
         moved = viewer.dims.events.point.connect(self._moved)
@@ -205,51 +204,62 @@ class HeightfieldPanel(Panel):
         question = ask(layer, self.viewer.dims.point[-3], self.layers.value(), level)
         if not question.inside:
             raise PorescopeError(f"The slider stands outside {layer.name}; move it back.")
-        self._asked = question
         # What is shown goes along with the slider until the new depths are there.
         for channel in self._channels.values():
-            channel.translate = question.places()["translate"]
+            for name, value in question.places().items():
+                if not np.array_equal(getattr(channel, name), value):
+                    setattr(channel, name, value)
         self._latest.ask(lambda: self._answer(layer, question))
 
-    def _answer(
-        self, layer: Layer, question: Question
-    ) -> tuple[Layer, Question, HeightField, float]:
+    def _answer(self, layer: Layer, question: Question) -> Answer:
         """Extract a heightfield, in the working thread."""
         if not isinstance(question.sample, Primitives):
             if self._loaded[0] is not question.sample:
                 self._loaded = (question.sample, np.asarray(question.sample))
             question = replace(question, sample=self._loaded[1])
         start = time.perf_counter()
-        return layer, question, question.answer(), time.perf_counter() - start
+        field = question.answer()
+        took_ms = 1000 * (time.perf_counter() - start)
+        unit = question.depth_unit
+        said = (
+            f"Plane at z = {question.plane_z * question.depth_scale:g} {unit}: "
+            f"{100 * np.mean(field.entry[0] == 0):.1f} % solid, {took_ms:.1f} ms. "
+            f"Depths are in {unit}."
+        )
+        return layer, question, dict(channels(field)), said
 
-    def _show(self, layer: Layer, question: Question, field: HeightField, seconds: float) -> None:
+    def _show(
+        self, layer: Layer, question: Question, pixels: dict[str, NDArray[Any]], said: str
+    ) -> None:
         if layer not in self.viewer.layers:
             return
-        if self._shown != (layer, question.layers):
-            self._replace_channels(layer, question, field)
-        else:
-            for name, pixels in channels(field):
-                if name in self._channels:
-                    self._channels[name].data = pixels
-        z_nm = question.z * (question.unit_nm or 1.0)
-        self.runner.say(
-            f"Plane at z = {z_nm:g} {question.depth_unit}: "
-            f"{100 * np.mean(field.entry[0] == 0):.1f} % solid, {1000 * seconds:.1f} ms. "
-            f"Depths are in {question.depth_unit}."
-        )
+        if self._shown != (layer, _shapes(pixels)):
+            self._replace_channels(layer, question, pixels)
+        for name, channel in self._channels.items():
+            # Setting new data would have napari lay out its sliders anew, at each step.
+            np.copyto(channel.data, pixels[name])
+            channel.refresh(extent=False)
+        self.runner.say(said)
 
-    def _replace_channels(self, layer: Layer, question: Question, field: HeightField) -> None:
+    def _replace_channels(
+        self, layer: Layer, question: Question, pixels: dict[str, NDArray[Any]]
+    ) -> None:
         for channel in list(self._channels.values()):
             self.viewer.layers.remove(channel)
-        shown = self.show_layers(channel_layers(question, field))
-        self._channels = dict(zip((name for name, _ in channels(field)), shown, strict=True))
-        self._shown = (layer, question.layers)
+        shown = self.show_layers(channel_layers(question, pixels))
+        self._channels = dict(zip(pixels, shown, strict=True))
+        self._shown = (layer, _shapes(pixels))
         self._arrange()
 
     def _arrange(self) -> None:
         """Show all channels side by side, or the first above the sample."""
         if self._channels:
             beside = self.side_by_side.isChecked()
-            self.viewer.grid.enabled = beside
+            self.viewer.canvas.grid.enabled = beside
             for index, channel in enumerate(self._channels.values()):
                 channel.visible = beside or index == 0
+            self.viewer.reset_view()
+
+
+def _shapes(pixels: dict[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
+    return {name: values.shape for name, values in pixels.items()}

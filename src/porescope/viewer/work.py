@@ -114,11 +114,13 @@ def in_process(function: Callable[..., Any], *arguments: Any, **keywords: Any) -
     return task
 
 
-class Latest:
+class Latest(QObject):
     """Work on the newest of many questions, such as a slider asks; those in between are skipped.
 
     Parameters
     ----------
+    parent : QWidget
+        Nothing is called any more once it is gone.
     session : Session
         Of the window.
     then : callable(result)
@@ -129,10 +131,12 @@ class Latest:
 
     def __init__(
         self,
+        parent: QWidget,
         session: Session,
         then: Callable[[Any], None],
         otherwise: Callable[[PorescopeError], None],
     ) -> None:
+        super().__init__(parent)
         self._session = session
         self._then, self._otherwise = then, otherwise
         self._lock = threading.Lock()
