@@ -2,8 +2,8 @@
 
 Run with ``python benchmarks/heightfield_gpu.py`` on an idle machine that has a GPU, PyTorch and
 PyCUDA. Prints a table over the parameter sets of the paper's Table 1: the first plane with sorting
-and upload, the kernel alone, a whole call, and the CPU's time for it, in ms; and by how much GPU and
-CPU differ at most.
+and upload, the kernel alone, a whole call, and the CPU's time for it, in ms; and the largest
+difference between GPU and CPU.
 """
 
 import sys
