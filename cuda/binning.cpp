@@ -150,38 +150,52 @@ void find_tiles(const Primitive& primitive, std::int32_t number, std::int32_t ti
         }
 }
 
-bool is_float(double value) { return static_cast<double>(static_cast<float>(value)) == value; }
+// Whether floats hold a depth exactly, wherever depths are counted from.
+bool is_on_grid(double depth) {
+    return std::abs(depth) < 32768 && depth * 256 == std::floor(depth * 256);
+}
 
 // Whether rays parallel to z cross a primitive at depths that floats hold exactly.
 bool has_exact_depths(const Sphere&) { return false; }
 bool has_exact_depths(const Cylinder& cylinder) {
-    return cylinder.axis[0] == 1 && is_float(cylinder.centre[0] - cylinder.half_height) &&
-           is_float(cylinder.centre[0] + cylinder.half_height) && is_float(cylinder.centre[0]) &&
-           is_float(cylinder.half_height);
+    return cylinder.axis[0] == 1 && is_on_grid(cylinder.centre[0]) &&
+           is_on_grid(cylinder.half_height);
 }
 bool has_exact_depths(const Cuboid& cuboid) {
-    bool exact = is_float(cuboid.centre[0]);
+    bool exact = is_on_grid(cuboid.centre[0]);
     for (int k = 0; k < 3; ++k)
         exact = exact && (cuboid.axes[k][0] == 0 ||
-                          (cuboid.axes[k][0] == 1 && is_float(cuboid.half_edge[k]) &&
-                           is_float(cuboid.centre[0] - cuboid.half_edge[k]) &&
-                           is_float(cuboid.centre[0] + cuboid.half_edge[k])));
+                          (cuboid.axes[k][0] == 1 && is_on_grid(cuboid.half_edge[k])));
     return exact;
 }
 
-// The largest error of a depth in floats.
-template <typename Primitive>
-double float_error(const std::vector<Primitive>& primitives, double (*radius)(const Primitive&)) {
-    double largest = 0;
-    for (const Primitive& primitive : primitives) {
-        if (has_exact_depths(primitive)) continue;
-        const Range depths = extents(primitive)[0];
-        const double depth = std::max(std::abs(depths.low), std::abs(depths.high));
-        largest = std::max(largest,
-                           2 * depth_error(radius(primitive) + tile_size) + 2.5e-7 * depth);
+double widest(const Sphere& sphere) { return sphere.radius; }
+double widest(const Cylinder& cylinder) { return cylinder.radius; }
+double widest(const Cuboid&) { return 0; }
+
+// The largest difference that float rounding can make between two depths.
+class FloatError {
+  public:
+    template <typename Primitive>
+    void include(const std::vector<Primitive>& primitives) {
+        for (const Primitive& primitive : primitives) {
+            if (has_exact_depths(primitive)) continue;
+            of_formulas_ = std::max(of_formulas_, depth_error(widest(primitive) + tile_size));
+            const Range depths = extents(primitive)[0];
+            depths_ = {std::min(depths_.low, depths.low), std::max(depths_.high, depths.high)};
+        }
     }
-    return largest;
-}
+    float value() const {
+        if (depths_.empty()) return 0;
+        const double most = std::min(std::max(std::abs(depths_.low), std::abs(depths_.high)),
+                                     depths_.high - depths_.low + 1024);
+        return static_cast<float>(2 * of_formulas_ + 2.5e-7 * most);
+    }
+
+  private:
+    double of_formulas_ = 0;
+    Range depths_{endless, -endless};
+};
 
 // Puts primitives in the order in which tiles meet them, so that what a tile needs lies together, and
 // notes their numbers as given.
@@ -228,10 +242,11 @@ Bins::Bins(std::vector<Sphere> spheres, std::vector<Cylinder> cylinders,
     arrange(spheres_, given_numbers_);
     arrange(cylinders_, given_numbers_);
     arrange(cuboids_, given_numbers_);
-    tolerance_ = static_cast<float>(std::max(
-        {float_error<Sphere>(spheres_, [](const Sphere& sphere) { return sphere.radius; }),
-         float_error<Cylinder>(cylinders_, [](const Cylinder& cylinder) { return cylinder.radius; }),
-         float_error<Cuboid>(cuboids_, [](const Cuboid&) { return 0.0; })}));
+    FloatError error;
+    error.include(spheres_);
+    error.include(cylinders_);
+    error.include(cuboids_);
+    tolerance_ = error.value();
     const std::size_t tiles = static_cast<std::size_t>(tiles_down_) * tiles_across_;
     const std::size_t count = spheres_.size() + cylinders_.size() + cuboids_.size();
 

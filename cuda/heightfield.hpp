@@ -47,15 +47,15 @@ struct Alone {
 // In doubles, without a list: each stretch grows until nothing it reaches goes deeper.
 template <int layers, typename Team = Alone>
 PORESCOPE_HOST_DEVICE inline Sight<layers> exact_column(const BinsView& bins, const SpanWalk& spans,
-                                                        double plane, double corner_y,
-                                                        double corner_x, double y, double x,
+                                                        double plane, const Corner& corner, double y, double x,
                                                         const Team& team = {}) {
+    const Corner from_zero{0, corner.y, corner.x, corner.span};
     Sight<layers> sight;
     for (int k = 0; k < layers; ++k) sight.enter[k] = sight.leave[k] = INFINITY;
     for (int k = 0; k < 3; ++k) sight.normal[k] = 0;
     const auto crossing = [&](const Span& span) {
         Prepared<double> primitive{};
-        prepare(primitive, bins.primitives, span.number, corner_y, corner_x, tile_size);
+        prepare(primitive, bins.primitives, span.number, from_zero);
         return cross<double>(primitive, y, x);
     };
     double reached = plane;
@@ -89,7 +89,7 @@ PORESCOPE_HOST_DEVICE inline Sight<layers> exact_column(const BinsView& bins, co
         sight.normal[0] = 1;
         if (top == plane) continue;
         Prepared<double> primitive{};
-        prepare(primitive, bins.primitives, found.number, corner_y, corner_x, tile_size);
+        prepare(primitive, bins.primitives, found.number, from_zero);
         const Vector<double> normal = entry_normal<double>(primitive, top, y, x);
         sight.normal[0] = static_cast<float>(normal.z);
         sight.normal[1] = static_cast<float>(normal.y);
@@ -102,8 +102,7 @@ PORESCOPE_HOST_DEVICE inline Sight<layers> exact_column(const BinsView& bins, co
 template <typename Lane>
 PORESCOPE_COLD PORESCOPE_HOST_DEVICE Crossing<Lane> settled(Crossing<Lane> crossing,
                                                             const BinsView& bins,
-                                                            std::int32_t number, double corner_y,
-                                                            double corner_x, Lane y, Lane x) {
+                                                            std::int32_t number, const Corner& corner, Lane y, Lane x) {
     constexpr int width = LaneTraits<Lane>::width;
     float enter[width], leave[width], hit[width], rows[width], columns[width];
     store(enter, crossing.enter);
@@ -112,7 +111,7 @@ PORESCOPE_COLD PORESCOPE_HOST_DEVICE Crossing<Lane> settled(Crossing<Lane> cross
     store(rows, y);
     store(columns, x);
     Prepared<double> primitive{};
-    prepare(primitive, bins.primitives, number, corner_y, corner_x, tile_size);
+    prepare(primitive, bins.primitives, number, corner);
     const std::uint32_t doubtful = bits(crossing.doubtful);
     for (int lane = 0; lane < width; ++lane) {
         if (!(doubtful >> lane & 1)) continue;
@@ -127,13 +126,13 @@ PORESCOPE_COLD PORESCOPE_HOST_DEVICE Crossing<Lane> settled(Crossing<Lane> cross
     return crossing;
 }
 
-// A primitive that may be met below the plane, by `begin` at the earliest.
+// A primitive that may be met below the plane, by `begin`, counted from the corner, at the earliest.
 struct Candidate {
     float begin;
     Prepared<float> primitive{};
 };
 
-// What a block of rays sees: absolute depths, normal at the first entry, and which lanes are to be
+// What a block of rays sees: depths as counted from the corner, normal at the first entry, and which lanes are to be
 // done again.
 template <typename Lane, int layers>
 struct View {
@@ -146,7 +145,7 @@ struct View {
 template <typename Lane, int kept>
 PORESCOPE_HOST_DEVICE inline Vector<Lane> first_normals(const Column<Lane, kept>& column,
                                                         const BinsView& bins, Lane plane,
-                                                        double corner_y, double corner_x, Lane y,
+                                                        const Corner& corner, Lane y,
                                                         Lane x) {
     const Lane nothing(0.f);
     const Mask<Lane> cut = column.enter[0] < plane;
@@ -156,7 +155,7 @@ PORESCOPE_HOST_DEVICE inline Vector<Lane> first_normals(const Column<Lane, kept>
         const std::int32_t number = first_of(left, column.first_number);
         const Mask<Lane> same = left & (column.first_number == Index<Lane>(number));
         Prepared<float> primitive{};
-        prepare(primitive, bins.primitives, number, corner_y, corner_x, tile_size);
+        prepare(primitive, bins.primitives, number, corner);
         const Vector<Lane> here = entry_normal(primitive, column.first, y, x);
         normal = {select(same, here.z, normal.z), select(same, here.y, normal.y),
                   select(same, here.x, normal.x)};
@@ -170,8 +169,7 @@ PORESCOPE_HOST_DEVICE inline Vector<Lane> first_normals(const Column<Lane, kept>
 template <Shape shape, typename Lane, int layers, typename CandidateAt>
 PORESCOPE_INLINE PORESCOPE_HOST_DEVICE std::int32_t add_run(Column<Lane, layers + 2>& found,
                                                   std::int32_t place, const BinsView& bins,
-                                                  Lane plane, double corner_y, double corner_x,
-                                                  Lane y, Lane x, CandidateAt& candidate) {
+                                                  Lane plane, const Corner& corner, Lane y, Lane x, CandidateAt& candidate) {
     constexpr int looks_between = 6;  // primitives between looks how deep lanes still look
     const Lane tolerance(bins.tolerance);
     Column<Lane, layers + 2> column = found;
@@ -192,7 +190,7 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE std::int32_t add_run(Column<Lane, layers 
         }
         Crossing<Lane> crossing = cross<shape>(next->primitive, y, x);
         if (any(crossing.doubtful))
-            crossing = settled(crossing, bins, next->primitive.number, corner_y, corner_x, y, x);
+            crossing = settled(crossing, bins, next->primitive.number, corner, y, x);
         if (!any(crossing.hit)) continue;
         column.add(crossing, next->primitive.number, bins.primitives.given_numbers, plane, tolerance);
         --until_look;
@@ -208,14 +206,14 @@ using OfShape = std::integral_constant<Shape, shape>;
 // behind the last; (y, x) are seen from the corner of the tile.
 template <typename Lane, int layers, typename CandidateAt>
 PORESCOPE_HOST_DEVICE inline View<Lane, layers> look(const BinsView& bins, float plane_z,
-                                                     double corner_y, double corner_x, Lane y,
+                                                     const Corner& corner, Lane y,
                                                      Lane x, CandidateAt&& candidate) {
     const Lane plane(plane_z);
     Column<Lane, layers + 2> column;
     std::int32_t place = 0;
     const auto add = [&](auto shape) {
-        place = add_run<decltype(shape)::value, Lane, layers>(column, place, bins, plane, corner_y,
-                                                              corner_x, y, x, candidate);
+        place = add_run<decltype(shape)::value, Lane, layers>(column, place, bins, plane, corner, y,
+                                                              x, candidate);
     };
     while (place >= 0) {
         const Candidate* const next = candidate(place);
@@ -234,7 +232,7 @@ PORESCOPE_HOST_DEVICE inline View<Lane, layers> look(const BinsView& bins, float
         view.enter[layer] = column.enter[layer];
         view.leave[layer] = column.leave[layer];
     }
-    view.normal = first_normals(column, bins, plane, corner_y, corner_x, y, x);
+    view.normal = first_normals(column, bins, plane, corner, y, x);
     view.unsure = column.unsure(layers, plane, Lane(bins.tolerance));
     return view;
 }

@@ -66,7 +66,8 @@ struct Tile {
     Candidate* prepared;
     Listed* listed;
     std::int32_t* lists;  // for each cell, places in `prepared`
-    double plane, corner_y, corner_x;
+    double plane;
+    Corner corner;
     std::uint32_t open_cells = 0;  // that look for their stretches
     std::int32_t list_count[cell_count] = {};
 
@@ -95,9 +96,8 @@ struct Tile {
             const Span& span = memory.spans[memory.next_span];
             if (span.end <= plane) continue;
             const std::int32_t place = memory.prepared_count++;
-            prepared[place].begin = span.begin;
-            prepare(prepared[place].primitive, bins.primitives, span.number, corner_y, corner_x,
-                    tile_size);
+            prepared[place].begin = static_cast<float>(span.begin - corner.z);
+            prepare(prepared[place].primitive, bins.primitives, span.number, corner);
             listed[place] = {span.end, span.cells};
             enlist(place);
         }
@@ -169,7 +169,7 @@ struct Block {
     }
 };
 
-// Views as they are kept for the planes that follow: lane by lane, at absolute depths.
+// Views as they are kept for the planes that follow, lane by lane.
 template <int layers>
 struct KeptView {
     float values[2 * layers + 3][width];
@@ -214,7 +214,8 @@ void extract_tile(const BinsView& bins, std::int64_t number, double plane_z,
     constexpr int blocks = tile_size * tile_size / width;
     TileMemory& memory = *work.memory;
     const SpanWalk spans = spans_below(bins, number, plane_z);
-    const bool goes_on = memory.plane <= plane_z;
+    const double origin = depth_origin(plane_z);
+    const bool goes_on = memory.plane <= plane_z && memory.plane >= origin;
     if (!goes_on) memory = {plane_z, spans, 0, 0, false};
     memory.plane = plane_z;
     auto* const kept = static_cast<KeptView<layers>*>(work.kept_views);
@@ -224,9 +225,10 @@ void extract_tile(const BinsView& bins, std::int64_t number, double plane_z,
                       work.listed,
                       work.lists,
                       plane_z,
-                      static_cast<double>(number / bins.tiles_across * tile_size),
-                      static_cast<double>(number % bins.tiles_across * tile_size)};
-    const Lanes plane(static_cast<float>(plane_z)), tolerance(bins.tolerance);
+                      {origin, static_cast<double>(number / bins.tiles_across * tile_size),
+                       static_cast<double>(number % bins.tiles_across * tile_size), tile_size}};
+    const float below_origin = static_cast<float>(plane_z - origin);
+    const Lanes plane(below_origin), tolerance(bins.tolerance);
     bool open[blocks];
     for (int block = 0; block < blocks; ++block) {
         open[block] = !goes_on || !kept || !kept[block].holds(plane, tolerance);
@@ -245,14 +247,14 @@ void extract_tile(const BinsView& bins, std::int64_t number, double plane_z,
         const Lanes x =
             load<Lanes>(block_rays.x) + Lanes(static_cast<float>(here.place.column));
         const View<Lanes, layers> view = look<Lanes, layers>(
-            bins, static_cast<float>(plane_z), tile.corner_y, tile.corner_x, y, x,
+            bins, below_origin, tile.corner, y, x,
             [&](std::int32_t place) { return tile.candidate(here.place.cell, place); });
         here.put(view, plane);
         if (kept) kept[block].keep(view);
         const std::uint32_t again = bits(view.unsure);
         for (int lane = 0; again >> lane; ++lane)
             if (again >> lane & 1)
-                here.put(exact_column<layers>(bins, spans, plane_z, tile.corner_y, tile.corner_x,
+                here.put(exact_column<layers>(bins, spans, plane_z, tile.corner,
                                               here.place.row + lane / block_columns + 0.5,
                                               here.place.column + lane % block_columns + 0.5),
                          lane);

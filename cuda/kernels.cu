@@ -27,7 +27,7 @@ __device__ int warp_lane() { return static_cast<int>(threadIdx.x) % warp_size; }
 
 // Where a warp's pixels lie.
 struct WarpPixels {
-    double corner_y, corner_x;  // of the tile
+    Corner corner;  // of the tile
     std::uint32_t cells;
 };
 
@@ -45,9 +45,8 @@ __device__ __noinline__ int prepare_some(const BinsView& bins, const SpanWalk& s
     __syncwarp();  // the last ones have been read
     if (kept) {
         Candidate candidate{};
-        candidate.begin = span.begin;
-        prepare(candidate.primitive, bins.primitives, span.number, pixels.corner_y,
-                pixels.corner_x, tile_size);
+        candidate.begin = static_cast<float>(span.begin - pixels.corner.z);
+        prepare(candidate.primitive, bins.primitives, span.number, pixels.corner);
         shared[__popc(before)] = candidate;
     }
     __syncwarp();
@@ -106,9 +105,9 @@ struct WarpTeam {
 // In a function of its own, so that its registers do not count for the others.
 template <int layers>
 __device__ __noinline__ Sight<layers> exact_by_warp(const BinsView& bins, const SpanWalk& spans,
-                                                    double plane, double corner_y, double corner_x,
-                                                    float y, float x) {
-    return exact_column<layers>(bins, spans, plane, corner_y, corner_x, y, x, WarpTeam());
+                                                    double plane, const Corner& corner, float y,
+                                                    float x) {
+    return exact_column<layers>(bins, spans, plane, corner, y, x, WarpTeam());
 }
 
 template <int layers>
@@ -133,16 +132,16 @@ __device__ void extract(const BinsView& bins, double plane, float* entry, float*
     const float y = static_cast<float>((row < last_row ? row : last_row) - top) + 0.5f;
     const float x = static_cast<float>((column < last_column ? column : last_column) - left) + 0.5f;
 
-    const double corner_y = static_cast<double>(top), corner_x = static_cast<double>(left);
+    const Corner corner{depth_origin(plane), static_cast<double>(top), static_cast<double>(left),
+                        tile_size};
     const SpanWalk spans = spans_below(bins, tile, plane);
     static_assert(warp_rows == cell_size && warp_columns == 2 * cell_size);
-    const WarpPixels pixels{corner_y, corner_x,
-                            3u << (upper / cell_size * cells_across + lefter / cell_size)};
+    const WarpPixels pixels{corner, 3u << (upper / cell_size * cells_across + lefter / cell_size)};
     WarpCandidates candidates{bins, spans, plane, pixels,
                               reinterpret_cast<Candidate*>(shared[warp])};
-    const float plane_z = static_cast<float>(plane);
+    const float plane_z = static_cast<float>(plane - corner.z);
     const View<WarpLanes, layers> seen = look<WarpLanes, layers>(
-        bins, plane_z, corner_y, corner_x, WarpLanes(y), WarpLanes(x), candidates);
+        bins, plane_z, corner, WarpLanes(y), WarpLanes(x), candidates);
     Sight<layers> sight;
     for (int layer = 0; layer < layers; ++layer) {
         sight.enter[layer] = larger(seen.enter[layer].value - plane_z, 0.f);
@@ -156,7 +155,7 @@ __device__ void extract(const BinsView& bins, double plane, float* entry, float*
          again &= again - 1) {
         const int lane = __ffs(static_cast<int>(again)) - 1;
         const Sight<layers> exact = exact_by_warp<layers>(
-            bins, spans, plane, corner_y, corner_x, __shfl_sync(whole_warp, y, lane),
+            bins, spans, plane, corner, __shfl_sync(whole_warp, y, lane),
             __shfl_sync(whole_warp, x, lane));
         if (lane == warp_lane()) sight = exact;
     }

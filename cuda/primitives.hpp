@@ -37,9 +37,9 @@ inline namespace PORESCOPE_INSTRUCTION_SET {
 
 enum class Shape { sphere, upright_cylinder, lying_cylinder, tilted_cylinder, cuboid };
 
-// One primitive seen from a corner (y, x), ready for many rays near it; a shape sets what it needs.
+// One primitive seen from a corner (z, y, x), ready for rays near it; a shape sets what it needs.
 // In cylinders `origin` is the point of the axis nearest to the rays, low and high are the ends seen
-// from there, and the first axis counts; `radius` of a cuboid is that of the sphere around it.
+// from there, and the first axis counts.
 template <typename Real>
 struct Prepared {
     Shape shape;
@@ -72,50 +72,61 @@ PORESCOPE_HOST_DEVICE inline double limited(double value, double low, double hig
 }
 
 // What rounding to float may do to a depth, for rays no further than `near` from the corner; found
-// by trial against doubles.
-PORESCOPE_HOST_DEVICE inline double depth_error(double near) { return 1e-4 + 2e-6 * near; }
+// by trial against doubles. Of large primitives more rays are done in doubles instead.
+PORESCOPE_HOST_DEVICE inline double depth_error(double near) {
+    return smaller(1e-4 + 2e-6 * near, 4e-4);
+}
 
 // Slopes below which a side, and the square below which a discriminant, gives a larger error.
 PORESCOPE_HOST_DEVICE inline double doubtful_slope(double near) {
     return 1.5e-7 * near / depth_error(near);
 }
 PORESCOPE_HOST_DEVICE inline float doubtful_discriminant(float radius, float near) {
-    const float chord = 1.5e-7f * radius * near / (2e-4f + 4e-6f * near);
+    const float chord = 1.5e-7f * radius * near / static_cast<float>(2 * depth_error(near));
     return chord * chord;
 }
 
-// All prepare functions take the corner of a square of rays and its side `span`.
+// Where depths count from, and the corner of a square of rays with its side.
+struct Corner {
+    double z, y, x, span;
+};
+
+// From where to count depths below a plane, so that floats hold them well however deep it lies.
+PORESCOPE_HOST_DEVICE inline double depth_origin(double plane) {
+    return floor(plane / 1024) * 1024;
+}
+
 template <typename Real>
 PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared, const Sphere& sphere,
-                                          double corner_y, double corner_x, double span) {
+                                          const Corner& corner) {
     prepared.shape = Shape::sphere;
-    prepared.origin[0] = static_cast<Real>(sphere.centre[0]);
-    prepared.origin[1] = static_cast<Real>(sphere.centre[1] - corner_y);
-    prepared.origin[2] = static_cast<Real>(sphere.centre[2] - corner_x);
+    prepared.origin[0] = static_cast<Real>(sphere.centre[0] - corner.z);
+    prepared.origin[1] = static_cast<Real>(sphere.centre[1] - corner.y);
+    prepared.origin[2] = static_cast<Real>(sphere.centre[2] - corner.x);
     prepared.radius = static_cast<Real>(sphere.radius);
     prepared.radius_squared = static_cast<Real>(sphere.radius * sphere.radius);
     prepared.doubtful_discriminant =
         static_cast<Real>(doubtful_discriminant(static_cast<float>(sphere.radius),
-                                               static_cast<float>(sphere.radius + span)));
+                                               static_cast<float>(sphere.radius + corner.span)));
 }
 
 template <typename Real>
 PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared, const Cylinder& cylinder,
-                                          double corner_y, double corner_x, double span) {
+                                          const Corner& corner) {
     const double* const axis = cylinder.axis;
     const double horizontal = axis[1] * axis[1] + axis[2] * axis[2];
     const double inverse_horizontal = horizontal == 0 ? 0 : 1 / horizontal;
-    const double middle_y = corner_y + span / 2 - cylinder.centre[1];
-    const double middle_x = corner_x + span / 2 - cylinder.centre[2];
+    const double middle_y = corner.y + corner.span / 2 - cylinder.centre[1];
+    const double middle_x = corner.x + corner.span / 2 - cylinder.centre[2];
     const double half = cylinder.half_height;
     const double along =
         limited((middle_y * axis[1] + middle_x * axis[2]) * inverse_horizontal, -half, half);
     prepared.shape = horizontal == 0 ? Shape::upright_cylinder
                      : axis[0] == 0  ? Shape::lying_cylinder
                                      : Shape::tilted_cylinder;
-    prepared.origin[0] = static_cast<Real>(cylinder.centre[0] + along * axis[0]);
-    prepared.origin[1] = static_cast<Real>(cylinder.centre[1] + along * axis[1] - corner_y);
-    prepared.origin[2] = static_cast<Real>(cylinder.centre[2] + along * axis[2] - corner_x);
+    prepared.origin[0] = static_cast<Real>(cylinder.centre[0] + along * axis[0] - corner.z);
+    prepared.origin[1] = static_cast<Real>(cylinder.centre[1] + along * axis[1] - corner.y);
+    prepared.origin[2] = static_cast<Real>(cylinder.centre[2] + along * axis[2] - corner.x);
     for (int k = 0; k < 3; ++k) prepared.axes[0][k] = static_cast<Real>(axis[k]);
     prepared.inverse_axis_z[0] = static_cast<Real>(axis[0] == 0 ? 0 : 1 / axis[0]);
     prepared.low[0] = static_cast<Real>(-half - along);
@@ -124,7 +135,7 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared, co
     prepared.radius_squared = static_cast<Real>(cylinder.radius * cylinder.radius);
     prepared.horizontal_squared = static_cast<Real>(horizontal);
     prepared.inverse_horizontal_squared = static_cast<Real>(inverse_horizontal);
-    const double near = cylinder.radius + span;
+    const double near = cylinder.radius + corner.span;
     prepared.doubtful_discriminant =
         static_cast<Real>(doubtful_discriminant(static_cast<float>(cylinder.radius),
                                                static_cast<float>(near)));
@@ -134,40 +145,37 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared, co
 
 template <typename Real>
 PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared, const Cuboid& cuboid,
-                                          double corner_y, double corner_x, double span) {
+                                          const Corner& corner) {
     prepared.shape = Shape::cuboid;
-    prepared.origin[0] = static_cast<Real>(cuboid.centre[0]);
-    prepared.origin[1] = static_cast<Real>(cuboid.centre[1] - corner_y);
-    prepared.origin[2] = static_cast<Real>(cuboid.centre[2] - corner_x);
+    prepared.origin[0] = static_cast<Real>(cuboid.centre[0] - corner.z);
     const double* const half = cuboid.half_edge;
-    prepared.radius =
-        static_cast<Real>(root(half[0] * half[0] + half[1] * half[1] + half[2] * half[2]));
+    // Floats hold no point of it exactly enough.
+    const bool is_huge = 1.2e-7 * larger(larger(half[0], half[1]), half[2]) > 3e-4;
     for (int k = 0; k < 3; ++k) {
         const double* const axis = cuboid.axes[k];
-        const double corner =
-            axis[1] * (corner_y - cuboid.centre[1]) + axis[2] * (corner_x - cuboid.centre[2]);
+        const double along =
+            axis[1] * (corner.y - cuboid.centre[1]) + axis[2] * (corner.x - cuboid.centre[2]);
         for (int j = 0; j < 3; ++j) prepared.axes[k][j] = static_cast<Real>(axis[j]);
         prepared.inverse_axis_z[k] = static_cast<Real>(axis[0] == 0 ? 0 : 1 / axis[0]);
-        prepared.low[k] = static_cast<Real>(-half[k] - corner);
-        prepared.high[k] = static_cast<Real>(half[k] - corner);
-        prepared.doubtful_side[k] = axis[0] < doubtful_slope(span);
+        prepared.low[k] = static_cast<Real>(-half[k] - along);
+        prepared.high[k] = static_cast<Real>(half[k] - along);
+        prepared.doubtful_side[k] = is_huge || axis[0] < doubtful_slope(corner.span);
     }
 }
 
 template <typename Real>
 PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared,
                                                     const PrimitivesView& primitives,
-                                                    std::int32_t number, double corner_y,
-                                                    double corner_x, double span) {
+                                                    std::int32_t number, const Corner& corner) {
     prepared.number = number;
     const std::int32_t cylinder = number - primitives.sphere_count;
     const std::int32_t cuboid = cylinder - primitives.cylinder_count;
     if (cylinder < 0)
-        prepare(prepared, primitives.spheres[number], corner_y, corner_x, span);
+        prepare(prepared, primitives.spheres[number], corner);
     else if (cuboid < 0)
-        prepare(prepared, primitives.cylinders[cylinder], corner_y, corner_x, span);
+        prepare(prepared, primitives.cylinders[cylinder], corner);
     else
-        prepare(prepared, primitives.cuboids[cuboid], corner_y, corner_x, span);
+        prepare(prepared, primitives.cuboids[cuboid], corner);
 }
 
 template <typename Lane, typename Real>

@@ -38,8 +38,8 @@ inline void voxelize(const PrimitivesView& primitives, const std::array<std::int
                 if (rows[0] == rows[1]) continue;
                 const auto columns = covered(2, ends[2], 0, static_cast<double>(shape[2]));
                 Prepared<double> primitive{};
-                prepare(primitive, primitives, k, static_cast<double>(start[1]),
-                        static_cast<double>(start[2]), 0);
+                prepare(primitive, primitives, k,
+                        {0, static_cast<double>(start[1]), static_cast<double>(start[2]), 0});
                 for (std::size_t row = rows[0]; row < rows[1]; ++row)
                     for (std::size_t column = columns[0]; column < columns[1]; ++column) {
                         const Crossing<double> crossing =

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,7 +84,7 @@ class Primitives:
     def __len__(self) -> int:
         return len(self.spheres) + len(self.cylinders) + len(self.cuboids)
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:
         """Bounding box of all primitives: lowest and highest z, y and x."""
         tables = [(kind, getattr(self, kind)) for kind in COLUMNS]

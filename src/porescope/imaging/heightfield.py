@@ -27,7 +27,7 @@ from porescope.imaging.device import Device, use_gpu
 from porescope.stack import SLICES, Stack, checked_spacing_nm
 
 MOST_LAYERS = 8
-MOST_PIXELS = 1 << 32
+MOST_PIXELS = 1 << 28
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +112,14 @@ def extract_heightfield(
         from porescope.imaging import gpu
 
         return HeightField(*gpu.heightfield(sample, float(plane_z), int(layers), rows, columns))
-    bins = sorted_bins(sample, rows, columns, threads)
-    return HeightField(*bins.heightfield(float(plane_z), int(layers), threads))
+    try:
+        bins = sorted_bins(sample, rows, columns, threads)
+        return HeightField(*bins.heightfield(float(plane_z), int(layers), threads))
+    except MemoryError as error:
+        raise PorescopeError(
+            f"A heightfield of {rows} x {columns} pixels of this sample does not fit into memory; "
+            "take a smaller part."
+        ) from error
 
 
 _BINS: WeakKeyDictionary[Primitives, tuple[tuple[int, int], _core.Bins]] = WeakKeyDictionary()
