@@ -158,3 +158,4 @@ def _write_tiff(
             metadata=metadata,
             software="porescope",
         )
+    progress(len(planes_z), len(planes_z))  # tifffile stops asking once it has the last page

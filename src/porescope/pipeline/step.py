@@ -99,7 +99,8 @@ def _explain(whose: str, model: type[Parameters], error: ValidationError) -> str
         known = ", ".join(model.model_fields) or "none"
         return f"{whose} has no parameter {name!r}; it has {known}."
     if first["type"] == "missing":
-        return f"{whose} needs {name}."
+        of, *part = first["loc"]
+        return f"{whose}: {of} needs more values." if part else f"{whose} needs {name}."
     return f"{whose}: {name} is {first['input']!r}; {_lower_first(first['msg'])}."
 
 
