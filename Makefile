@@ -1,5 +1,5 @@
 # make run   installs into .venv and shows the demo      make test   runs the whole suite
-# make check ruff, mypy and the plugin manifest          make clean  removes what these made
+# make check ruff, mypy, clang-format and the plugin manifest          make clean  removes what these made
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,6 +19,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror cuda/*.[ch]pp cuda/*.cu tests/*.[ch]pp
 	QT_QPA_PLATFORM=offscreen $(BIN)/npe2 validate --imports napari-porescope
 
 $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt napari.yaml $(wildcard cuda/*) $(wildcard sample_data/* sample_data/npg_multivoltage/*)

@@ -1,6 +1,4 @@
 // What a GPU needs of sorted primitives: the arrays, and the view of where they lie there.
-#include "bindings.hpp"
-
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/vector.h>
 
@@ -9,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "bindings.hpp"
 #include "heightfield_planes.hpp"
 
 namespace nb = nanobind;

@@ -1,12 +1,11 @@
 // Distances in label volumes for Python.
-#include "bindings.hpp"
-
 #include <nanobind/stl/array.h>
 
 #include <cmath>
 #include <cstdint>
 #include <stdexcept>
 
+#include "bindings.hpp"
 #include "distance.hpp"
 
 namespace nb = nanobind;

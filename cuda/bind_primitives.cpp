@@ -1,6 +1,4 @@
 // Primitives, their heightfields and their voxels for Python.
-#include "bindings.hpp"
-
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -13,6 +11,7 @@
 #include <tuple>
 #include <vector>
 
+#include "bindings.hpp"
 #include "heightfield_planes.hpp"
 #include "voxelize.hpp"
 
@@ -97,21 +96,23 @@ std::tuple<Channels, Channels, Channels> extract(HeightfieldPlanes& planes, doub
     return {to_array(0), to_array(1), to_array(2)};
 }
 
-nb::ndarray<nb::numpy, bool, nb::ndim<3>> voxelize_block(
-    const Rows<4>& sphere_rows, const Rows<8>& cylinder_rows, const Rows<10>& cuboid_rows,
-    const std::array<std::int64_t, 3>& start, const std::array<std::size_t, 3>& shape,
-    std::size_t threads) {
+nb::ndarray<nb::numpy, bool, nb::ndim<3>> voxelize_block(const Rows<4>& sphere_rows,
+                                                         const Rows<8>& cylinder_rows,
+                                                         const Rows<10>& cuboid_rows,
+                                                         const std::array<std::int64_t, 3>& start,
+                                                         const std::array<std::size_t, 3>& shape,
+                                                         std::size_t threads) {
     std::unique_ptr<bool[]> solid(new bool[shape[0] * shape[1] * shape[2]]());
     {
         nb::gil_scoped_release released;
         const auto spheres = as_spheres(sphere_rows);
         const auto cylinders = as_cylinders(cylinder_rows);
         const auto cuboids = as_cuboids(cuboid_rows);
-        voxelize({spheres.data(), cylinders.data(), cuboids.data(), nullptr,
-                  static_cast<std::int32_t>(spheres.size()),
-                  static_cast<std::int32_t>(cylinders.size()),
-                  static_cast<std::int32_t>(cuboids.size())},
-                 start, shape, solid.get(), threads);
+        voxelize(
+            {spheres.data(), cylinders.data(), cuboids.data(), nullptr,
+             static_cast<std::int32_t>(spheres.size()), static_cast<std::int32_t>(cylinders.size()),
+             static_cast<std::int32_t>(cuboids.size())},
+            start, shape, solid.get(), threads);
     }
     return to_numpy<bool, 3>(std::move(solid), shape);
 }

@@ -1,12 +1,11 @@
 // Random numbers for Python.
-#include "bindings.hpp"
-
 #include <nanobind/stl/array.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <stdexcept>
 
+#include "bindings.hpp"
 #include "parallel.hpp"
 #include "philox.hpp"
 
@@ -27,7 +26,8 @@ nb::ndarray<nb::numpy, double, nb::ndim<1>> random_numbers(std::uint64_t seed, s
                                                            std::uint64_t offset, std::size_t count,
                                                            std::size_t threads) {
     if (count > PTRDIFF_MAX / sizeof(double) || offset + count < offset)
-        throw std::invalid_argument("More random numbers are asked for than a stream or memory holds.");
+        throw std::invalid_argument(
+            "More random numbers are asked for than a stream or memory holds.");
     std::unique_ptr<double[]> values(new double[count]);
     {
         nb::gil_scoped_release released;
@@ -52,8 +52,8 @@ nb::ndarray<nb::numpy, double, nb::ndim<1>> random_numbers(std::uint64_t seed, s
 void bind_random(nb::module_& module) {
     using namespace nb::literals;
     module.def("philox4x32", &philox4x32_words, "counter"_a, "key"_a);
-    module.def("uniform", &random_numbers<uniform_pair>, "seed"_a, "stream"_a, "offset"_a, "count"_a,
-               "threads"_a = 0);
+    module.def("uniform", &random_numbers<uniform_pair>, "seed"_a, "stream"_a, "offset"_a,
+               "count"_a, "threads"_a = 0);
     module.def("normal", &random_numbers<normal_pair>, "seed"_a, "stream"_a, "offset"_a, "count"_a,
                "threads"_a = 0);
 }

@@ -1,6 +1,4 @@
 // Heightfields of voxel volumes for Python.
-#include "bindings.hpp"
-
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
@@ -11,6 +9,7 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "bindings.hpp"
 #include "volume_heightfield.hpp"
 
 namespace nb = nanobind;
@@ -43,8 +42,8 @@ struct Request {
     void of_field(double level) const {
         using Level = decltype(FieldColumns<Value>::level);
         const auto& spacing = plane.spacing;
-        const FieldColumns<Value> columns{voxels<Value>(), static_cast<Level>(level),
-                                          {spacing[0], spacing[1], spacing[2]}};
+        const FieldColumns<Value> columns{
+            voxels<Value>(), static_cast<Level>(level), {spacing[0], spacing[1], spacing[2]}};
         extract_volume_heightfield(columns, plane, heightfield, threads);
     }
 };

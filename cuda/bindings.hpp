@@ -30,8 +30,8 @@ nanobind::ndarray<nanobind::numpy, float, nanobind::ndim<Axes>> to_numpy(
     auto* const owned = new RecycledFloats(std::move(values));
     nanobind::capsule owner(
         owned, [](void* memory) noexcept { delete static_cast<RecycledFloats*>(memory); });
-    return nanobind::ndarray<nanobind::numpy, float, nanobind::ndim<Axes>>(
-        owned->get(), Axes, shape.data(), owner);
+    return nanobind::ndarray<nanobind::numpy, float, nanobind::ndim<Axes>>(owned->get(), Axes,
+                                                                           shape.data(), owner);
 }
 
 void bind_random(nanobind::module_& module);

@@ -39,8 +39,8 @@ Range depths_in_tile(const Cylinder& cylinder, Range y, Range x) {
         if (slope == 0) {
             if (low > 0 || high < 0) return {endless, -endless};
         } else {
-            along = along.within({std::min(low / slope, high / slope),
-                                  std::max(low / slope, high / slope)});
+            along = along.within(
+                {std::min(low / slope, high / slope), std::max(low / slope, high / slope)});
         }
     }
     if (along.empty()) return {endless, -endless};
@@ -130,20 +130,22 @@ void find_tiles(const Primitive& primitive, std::int32_t number, std::int32_t ti
             std::clamp(std::floor(place / tile_size), -1.0, static_cast<double>(count)));
     };
     const std::int32_t top = std::max(0, tile_of(bounds[1].low - margin, tiles_down));
-    const std::int32_t bottom = std::min(tiles_down - 1, tile_of(bounds[1].high + margin, tiles_down));
+    const std::int32_t bottom =
+        std::min(tiles_down - 1, tile_of(bounds[1].high + margin, tiles_down));
     const std::int32_t left = std::max(0, tile_of(bounds[2].low - margin, tiles_across));
-    const std::int32_t right = std::min(tiles_across - 1, tile_of(bounds[2].high + margin, tiles_across));
+    const std::int32_t right =
+        std::min(tiles_across - 1, tile_of(bounds[2].high + margin, tiles_across));
     for (std::int32_t down = top; down <= bottom; ++down)
         for (std::int32_t across = left; across <= right; ++across) {
             const double y = down * tile_size, x = across * tile_size;
-            const Range depths =
-                depths_in_tile(primitive, Range{y, y + tile_size}.grown(margin),
-                               Range{x, x + tile_size}.grown(margin))
-                    .within(bounds[0]);
+            const Range depths = depths_in_tile(primitive, Range{y, y + tile_size}.grown(margin),
+                                                Range{x, x + tile_size}.grown(margin))
+                                     .within(bounds[0]);
             if (depths.empty()) continue;
             const std::uint16_t cells = cells_under(below, y, x);
             if (cells == 0) continue;
-            const double slack = margin + 1e-6 * std::max(std::abs(depths.low), std::abs(depths.high));
+            const double slack =
+                margin + 1e-6 * std::max(std::abs(depths.low), std::abs(depths.high));
             found.push_back({down * tiles_across + across,
                              {rounded_down(depths.low - slack), rounded_up(depths.high + slack),
                               number, cells}});
@@ -197,8 +199,8 @@ class FloatError {
     Range depths_{endless, -endless};
 };
 
-// Puts primitives in the order in which tiles meet them, so that what a tile needs lies together, and
-// notes their numbers as given.
+// Puts primitives in the order in which tiles meet them, so that what a tile needs lies together,
+// and notes their numbers as given.
 template <typename Primitive>
 void arrange(std::vector<Primitive>& primitives, std::vector<std::int32_t>& given) {
     struct Place {
@@ -262,9 +264,12 @@ Bins::Bins(std::vector<Sphere> spheres, std::vector<Cylinder> cylinders,
                     find_tiles(primitive, number, tiles_down_, tiles_across_, found[piece]);
                 };
                 const std::size_t after_spheres = k - spheres_.size();
-                if (k < spheres_.size()) find(spheres_[k]);
-                else if (after_spheres < cylinders_.size()) find(cylinders_[after_spheres]);
-                else find(cuboids_[after_spheres - cylinders_.size()]);
+                if (k < spheres_.size())
+                    find(spheres_[k]);
+                else if (after_spheres < cylinders_.size())
+                    find(cylinders_[after_spheres]);
+                else
+                    find(cuboids_[after_spheres - cylinders_.size()]);
             }
         }
     });
@@ -324,12 +329,12 @@ Bins::Bins(std::vector<Sphere> spheres, std::vector<Cylinder> cylinders,
                     static_cast<std::uint64_t>(first - spans_.data());
             }
             for (const Span* span = begin; span < end; ++span)
-                for_running(*span, [&](std::int32_t slab) {
-                    ++running_begin_[tile * slabs_ + slab + 1];
-                });
+                for_running(*span,
+                            [&](std::int32_t slab) { ++running_begin_[tile * slabs_ + slab + 1]; });
         }
     });
-    for (std::size_t k = 1; k < running_begin_.size(); ++k) running_begin_[k] += running_begin_[k - 1];
+    for (std::size_t k = 1; k < running_begin_.size(); ++k)
+        running_begin_[k] += running_begin_[k - 1];
     running_.resize(running_begin_.back());
     share_out(tiles, threads, [&](const auto& next) {
         std::vector<std::uint64_t> ends(slabs_);
@@ -344,19 +349,29 @@ Bins::Bins(std::vector<Sphere> spheres, std::vector<Cylinder> cylinders,
         for (std::int32_t slab = 0; slab < slabs_; ++slab) {
             const std::size_t running =
                 running_begin_[tile * slabs_ + slab + 1] - running_begin_[tile * slabs_ + slab];
-            const std::size_t beginning = slab_begin_[tile * (slabs_ + 1) + slabs_] -
-                                          slab_begin_[tile * (slabs_ + 1) + slab];
+            const std::size_t beginning =
+                slab_begin_[tile * (slabs_ + 1) + slabs_] - slab_begin_[tile * (slabs_ + 1) + slab];
             longest_list_ = std::max(longest_list_, running + beginning);
         }
 }
 
 BinsView Bins::view() const {
-    return {{spheres_.data(), cylinders_.data(), cuboids_.data(), given_numbers_.data(),
-             static_cast<std::int32_t>(spheres_.size()),
-             static_cast<std::int32_t>(cylinders_.size()),
-             static_cast<std::int32_t>(cuboids_.size())},
-            rows_, columns_, tiles_down_, tiles_across_, slabs_, first_slab_, slab_depth_, tolerance_,
-            spans_.data(), slab_begin_.data(), running_.data(), running_begin_.data()};
+    return {
+        {spheres_.data(), cylinders_.data(), cuboids_.data(), given_numbers_.data(),
+         static_cast<std::int32_t>(spheres_.size()), static_cast<std::int32_t>(cylinders_.size()),
+         static_cast<std::int32_t>(cuboids_.size())},
+        rows_,
+        columns_,
+        tiles_down_,
+        tiles_across_,
+        slabs_,
+        first_slab_,
+        slab_depth_,
+        tolerance_,
+        spans_.data(),
+        slab_begin_.data(),
+        running_.data(),
+        running_begin_.data()};
 }
 
 }  // namespace porescope

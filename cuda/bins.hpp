@@ -52,8 +52,9 @@ PORESCOPE_HOST_DEVICE inline SpanWalk spans_below(const BinsView& bins, std::int
                                                   double plane_z) {
     const double slab = (plane_z - bins.first_slab) / bins.slab_depth;
     const std::int64_t last = bins.slabs - 1;
-    const std::int64_t here =
-        slab < 0 ? 0 : slab > static_cast<double>(last) ? last : static_cast<std::int64_t>(slab);
+    const std::int64_t here = slab < 0                           ? 0
+                              : slab > static_cast<double>(last) ? last
+                                                                 : static_cast<std::int64_t>(slab);
     const std::uint64_t* const begin = bins.slab_begin + tile * (bins.slabs + 1);
     const std::uint64_t* const run = bins.running_begin + tile * bins.slabs + here;
     return {bins.running + run[0], bins.running + run[1], bins.spans + begin[here],

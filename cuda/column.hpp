@@ -28,9 +28,9 @@ PORESCOPE_HOST_DEVICE inline Mask<Lane> is_near_plane(Lane enter, Lane leave, La
 // Keeps the `kept` uppermost stretches of each lane; what finds no place is noted in `lost`.
 //
 // Rounding must decide nothing: stretches are joined only where they overlap by more than the
-// tolerance, and cut, which puts their entry at minus infinity, only where they begin above the plane
-// by more. Whatever is closer stays apart and shows in the end, where unsure() sends its lane to be
-// done again. Where depths are exact, the tolerance is 0, and touching is overlapping.
+// tolerance, and cut, which puts their entry at minus infinity, only where they begin above the
+// plane by more. Whatever is closer stays apart and shows in the end, where unsure() sends its lane
+// to be done again. Where depths are exact, the tolerance is 0, and touching is overlapping.
 template <typename Lane, int kept>
 struct Column {
     Lane enter[kept], leave[kept];  // in no order; empty places are infinite
@@ -88,8 +88,7 @@ struct Column {
     PORESCOPE_HOST_DEVICE Mask<Lane> unsure(int layers, Lane plane, Lane tolerance) const {
         const Lane deepest = smaller(leave[layers - 1], Lane(FLT_MAX));
         const Mask<Lane> cut = is_cut(enter[0], plane, tolerance);
-        Mask<Lane> found = (lost <= deepest) |
-                           is_near_plane(enter[0], leave[0], plane, tolerance) |
+        Mask<Lane> found = (lost <= deepest) | is_near_plane(enter[0], leave[0], plane, tolerance) |
                            without(second - first < tolerance, cut);
         for (int k = 0; k < layers && k + 1 < kept; ++k)
             found = found | (enter[k + 1] - leave[k] < tolerance);

@@ -1,7 +1,8 @@
 // Exact anisotropic Euclidean distance from each voxel to the nearest voxel with another label.
 // Squared distances are minimised axis by axis over lower envelopes of parabolas:
 //   A. Meijster, J. B. T. M. Roerdink, W. H. Hesselink (2000), doi:10.1007/0-306-47025-X_36;
-//   P. F. Felzenszwalb, D. P. Huttenlocher, Theory Comput. 8 (2012) 415, doi:10.4086/toc.2012.v008a019.
+//   P. F. Felzenszwalb, D. P. Huttenlocher, Theory Comput. 8 (2012) 415,
+//   doi:10.4086/toc.2012.v008a019.
 // Many labels at once: along a line, voxels beyond the end of a run of one label are never nearer
 // than the end itself, so each run is solved alone, with a parabola of height 0 just outside it.
 #pragma once
@@ -27,7 +28,7 @@ struct LabelVolume {
 
 // Lower envelope of parabolas height + (position - site)^2 over the positions of one line.
 class LowerEnvelope {
-public:
+  public:
     explicit LowerEnvelope(std::size_t length)
         : site_(length + 2), height_(length + 2), from_(length + 2) {}
 
@@ -65,7 +66,7 @@ public:
         }
     }
 
-private:
+  private:
     std::vector<double> site_, height_, from_;
     std::size_t size_ = 0;
 };

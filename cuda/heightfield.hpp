@@ -31,8 +31,7 @@ struct Uppermost {
     std::int32_t given_number, number;  // number is below 0 where there is none
 
     PORESCOPE_HOST_DEVICE bool is_above(const Uppermost& other) const {
-        return enter < other.enter ||
-               (enter == other.enter && given_number < other.given_number);
+        return enter < other.enter || (enter == other.enter && given_number < other.given_number);
     }
 };
 
@@ -47,8 +46,8 @@ struct Alone {
 // In doubles, without a list: each stretch grows until nothing it reaches goes deeper.
 template <int layers, typename Team = Alone>
 PORESCOPE_HOST_DEVICE inline Sight<layers> exact_column(const BinsView& bins, const SpanWalk& spans,
-                                                        double plane, const Corner& corner, double y, double x,
-                                                        const Team& team = {}) {
+                                                        double plane, const Corner& corner,
+                                                        double y, double x, const Team& team = {}) {
     const Corner from_zero{0, corner.y, corner.x, corner.span};
     Sight<layers> sight;
     for (int k = 0; k < layers; ++k) sight.enter[k] = sight.leave[k] = INFINITY;
@@ -102,7 +101,8 @@ PORESCOPE_HOST_DEVICE inline Sight<layers> exact_column(const BinsView& bins, co
 template <typename Lane>
 PORESCOPE_COLD PORESCOPE_HOST_DEVICE Crossing<Lane> settled(Crossing<Lane> crossing,
                                                             const BinsView& bins,
-                                                            std::int32_t number, const Corner& corner, Lane y, Lane x) {
+                                                            std::int32_t number,
+                                                            const Corner& corner, Lane y, Lane x) {
     constexpr int width = LaneTraits<Lane>::width;
     float enter[width], leave[width], hit[width], rows[width], columns[width];
     store(enter, crossing.enter);
@@ -126,14 +126,15 @@ PORESCOPE_COLD PORESCOPE_HOST_DEVICE Crossing<Lane> settled(Crossing<Lane> cross
     return crossing;
 }
 
-// A primitive that may be met below the plane, by `begin`, counted from the corner, at the earliest.
+// A primitive that may be met below the plane, by `begin`, counted from the corner, at the
+// earliest.
 struct Candidate {
     float begin;
     Prepared<float> primitive{};
 };
 
-// What a block of rays sees: depths as counted from the corner, normal at the first entry, and which lanes are to be
-// done again.
+// What a block of rays sees: depths as counted from the corner, normal at the first entry, and
+// which lanes are to be done again.
 template <typename Lane, int layers>
 struct View {
     Lane enter[layers], leave[layers];
@@ -145,8 +146,7 @@ struct View {
 template <typename Lane, int kept>
 PORESCOPE_HOST_DEVICE inline Vector<Lane> first_normals(const Column<Lane, kept>& column,
                                                         const BinsView& bins, Lane plane,
-                                                        const Corner& corner, Lane y,
-                                                        Lane x) {
+                                                        const Corner& corner, Lane y, Lane x) {
     const Lane nothing(0.f);
     const Mask<Lane> cut = column.enter[0] < plane;
     Vector<Lane> normal{select(cut, Lane(1.f), nothing), nothing, nothing};
@@ -164,12 +164,14 @@ PORESCOPE_HOST_DEVICE inline Vector<Lane> first_normals(const Column<Lane, kept>
     return normal;
 }
 
-// Adds candidates of one shape from `place` on, as long as they are of that shape and some lane still
-// looks for its stretches; returns the place of the next, or -1 when all lanes are done.
+// Adds candidates of one shape from `place` on, as long as they are of that shape and some lane
+// still looks for its stretches; returns the place of the next, or -1 when all lanes are done.
 template <Shape shape, typename Lane, int layers, typename CandidateAt>
 PORESCOPE_INLINE PORESCOPE_HOST_DEVICE std::int32_t add_run(Column<Lane, layers + 2>& found,
-                                                  std::int32_t place, const BinsView& bins,
-                                                  Lane plane, const Corner& corner, Lane y, Lane x, CandidateAt& candidate) {
+                                                            std::int32_t place,
+                                                            const BinsView& bins, Lane plane,
+                                                            const Corner& corner, Lane y, Lane x,
+                                                            CandidateAt& candidate) {
     constexpr int looks_between = 6;  // primitives between looks how deep lanes still look
     const Lane tolerance(bins.tolerance);
     Column<Lane, layers + 2> column = found;
@@ -192,7 +194,8 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE std::int32_t add_run(Column<Lane, layers 
         if (any(crossing.doubtful))
             crossing = settled(crossing, bins, next->primitive.number, corner, y, x);
         if (!any(crossing.hit)) continue;
-        column.add(crossing, next->primitive.number, bins.primitives.given_numbers, plane, tolerance);
+        column.add(crossing, next->primitive.number, bins.primitives.given_numbers, plane,
+                   tolerance);
         --until_look;
     }
     found = column;
@@ -206,8 +209,8 @@ using OfShape = std::integral_constant<Shape, shape>;
 // behind the last; (y, x) are seen from the corner of the tile.
 template <typename Lane, int layers, typename CandidateAt>
 PORESCOPE_HOST_DEVICE inline View<Lane, layers> look(const BinsView& bins, float plane_z,
-                                                     const Corner& corner, Lane y,
-                                                     Lane x, CandidateAt&& candidate) {
+                                                     const Corner& corner, Lane y, Lane x,
+                                                     CandidateAt&& candidate) {
     const Lane plane(plane_z);
     Column<Lane, layers + 2> column;
     std::int32_t place = 0;
@@ -219,11 +222,20 @@ PORESCOPE_HOST_DEVICE inline View<Lane, layers> look(const BinsView& bins, float
         const Candidate* const next = candidate(place);
         if (!next) break;
         switch (next->primitive.shape) {
-            case Shape::sphere: add(OfShape<Shape::sphere>()); break;
-            case Shape::upright_cylinder: add(OfShape<Shape::upright_cylinder>()); break;
-            case Shape::lying_cylinder: add(OfShape<Shape::lying_cylinder>()); break;
-            case Shape::tilted_cylinder: add(OfShape<Shape::tilted_cylinder>()); break;
-            default: add(OfShape<Shape::cuboid>());
+            case Shape::sphere:
+                add(OfShape<Shape::sphere>());
+                break;
+            case Shape::upright_cylinder:
+                add(OfShape<Shape::upright_cylinder>());
+                break;
+            case Shape::lying_cylinder:
+                add(OfShape<Shape::lying_cylinder>());
+                break;
+            case Shape::tilted_cylinder:
+                add(OfShape<Shape::tilted_cylinder>());
+                break;
+            default:
+                add(OfShape<Shape::cuboid>());
         }
     }
     column.sort();

@@ -13,7 +13,7 @@ namespace porescope {
 namespace {
 
 constexpr std::size_t tile_area = tile_size * tile_size;
-constexpr double sweep_step = 64;                      // planes further apart have little in common
+constexpr double sweep_step = 64;  // planes further apart have little in common
 constexpr std::size_t most_sweep_bytes = 512u << 20;
 
 struct InstructionSet {

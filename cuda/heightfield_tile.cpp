@@ -41,9 +41,12 @@ void prefetch(const PrimitivesView& primitives, std::int32_t number) {
 #if defined(__GNUC__)
     const std::int32_t cylinder = number - primitives.sphere_count;
     const std::int32_t cuboid = cylinder - primitives.cylinder_count;
-    if (cylinder < 0) __builtin_prefetch(primitives.spheres + number);
-    else if (cuboid < 0) __builtin_prefetch(primitives.cylinders + cylinder);
-    else __builtin_prefetch(primitives.cuboids + cuboid);
+    if (cylinder < 0)
+        __builtin_prefetch(primitives.spheres + number);
+    else if (cuboid < 0)
+        __builtin_prefetch(primitives.cylinders + cylinder);
+    else
+        __builtin_prefetch(primitives.cuboids + cuboid);
 #endif
 }
 
@@ -57,8 +60,8 @@ Place place_of(int block) {
     return {row / cell_size * cells_across + column / cell_size, row, column};
 }
 
-// A tile and one plane through it. Primitives are prepared once for all cells, as far down as one of
-// them looks, and stay so for the planes that follow.
+// A tile and one plane through it. Primitives are prepared once for all cells, as far down as one
+// of them looks, and stay so for the planes that follow.
 template <int layers>
 struct Tile {
     const BinsView& bins;
@@ -209,8 +212,7 @@ struct KeptView {
 };
 
 template <int layers>
-void extract_tile(const BinsView& bins, std::int64_t number, double plane_z,
-                  const TileWork& work) {
+void extract_tile(const BinsView& bins, std::int64_t number, double plane_z, const TileWork& work) {
     constexpr int blocks = tile_size * tile_size / width;
     TileMemory& memory = *work.memory;
     const SpanWalk spans = spans_below(bins, number, plane_z);
@@ -242,10 +244,8 @@ void extract_tile(const BinsView& bins, std::int64_t number, double plane_z,
             here.put(kept[block].cut(plane), plane);
             continue;
         }
-        const Lanes y =
-            load<Lanes>(block_rays.y) + Lanes(static_cast<float>(here.place.row));
-        const Lanes x =
-            load<Lanes>(block_rays.x) + Lanes(static_cast<float>(here.place.column));
+        const Lanes y = load<Lanes>(block_rays.y) + Lanes(static_cast<float>(here.place.row));
+        const Lanes x = load<Lanes>(block_rays.x) + Lanes(static_cast<float>(here.place.column));
         const View<Lanes, layers> view = look<Lanes, layers>(
             bins, below_origin, tile.corner, y, x,
             [&](std::int32_t place) { return tile.candidate(here.place.cell, place); });
@@ -267,9 +267,9 @@ void extract_tile(const BinsView& bins, std::int64_t number, double plane_z,
 #define PORESCOPE_JOINED(set, name) set##_##name
 #define PORESCOPE_NAMED(set, name) PORESCOPE_JOINED(set, name)
 TileExtractor PORESCOPE_NAMED(PORESCOPE_INSTRUCTION_SET, tile_extractor)(int layers) {
-    constexpr TileExtractor::Extract each[] = {
-        extract_tile<1>, extract_tile<2>, extract_tile<3>, extract_tile<4>,
-        extract_tile<5>, extract_tile<6>, extract_tile<7>, extract_tile<8>};
+    constexpr TileExtractor::Extract each[] = {extract_tile<1>, extract_tile<2>, extract_tile<3>,
+                                               extract_tile<4>, extract_tile<5>, extract_tile<6>,
+                                               extract_tile<7>, extract_tile<8>};
     static_assert(sizeof each / sizeof *each == max_layers);
     return {each[layers - 1], sizeof(Candidate)};
 }

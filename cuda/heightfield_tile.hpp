@@ -12,8 +12,8 @@ namespace porescope {
 // What is known of a tile from one plane to the next below it.
 struct TileMemory {
     double plane = std::numeric_limits<double>::infinity();  // nothing is known yet
-    SpanWalk spans{};                                         // of the first of these planes
-    std::int64_t next_span = 0;                               // to be prepared
+    SpanWalk spans{};                                        // of the first of these planes
+    std::int64_t next_span = 0;                              // to be prepared
     std::int32_t prepared_count = 0;
     bool mostly_ended = false;  // most of them above the last plane
 };

@@ -1,10 +1,11 @@
 // Heightfields on a GPU.
 //
 // A warp takes 8 x 4 pixels, two cells, and works by itself, so that none waits for another. Its
-// threads look at 32 spans at once, one each, prepare those that lie over its cells in shared memory,
-// and walk through these together, each with its own ray; the warp stops once all its rays have
-// their stretches. A ray that rounding may have spoilt is done again in doubles by the whole warp,
-// whose threads take turns at the primitives: alone, one thread would keep the others waiting.
+// threads look at 32 spans at once, one each, prepare those that lie over its cells in shared
+// memory, and walk through these together, each with its own ray; the warp stops once all its rays
+// have their stretches. A ray that rounding may have spoilt is done again in doubles by the whole
+// warp, whose threads take turns at the primitives: alone, one thread would keep the others
+// waiting.
 #include <cmath>
 #include <cstdint>
 
@@ -95,9 +96,8 @@ struct WarpTeam {
         return found;
     }
     __device__ double deepest(double found) const {
-        over_pairs([&](int apart) {
-            found = larger(found, __shfl_xor_sync(whole_warp, found, apart));
-        });
+        over_pairs(
+            [&](int apart) { found = larger(found, __shfl_xor_sync(whole_warp, found, apart)); });
         return found;
     }
 };
@@ -113,8 +113,8 @@ __device__ __noinline__ Sight<layers> exact_by_warp(const BinsView& bins, const 
 template <int layers>
 __device__ void extract(const BinsView& bins, double plane, float* entry, float* exit,
                         float* normal) {
-    alignas(Candidate) __shared__ unsigned char
-        shared[warps_a_block][warp_size * sizeof(Candidate)];
+    alignas(Candidate)
+        __shared__ unsigned char shared[warps_a_block][warp_size * sizeof(Candidate)];
     const int warp = static_cast<int>(threadIdx.x) / warp_size;
     const std::int64_t number = std::int64_t{blockIdx.x} * warps_a_block + warp;
     const std::int64_t tile = number / warps_a_tile;
@@ -140,8 +140,8 @@ __device__ void extract(const BinsView& bins, double plane, float* entry, float*
     WarpCandidates candidates{bins, spans, plane, pixels,
                               reinterpret_cast<Candidate*>(shared[warp])};
     const float plane_z = static_cast<float>(plane - corner.z);
-    const View<WarpLanes, layers> seen = look<WarpLanes, layers>(
-        bins, plane_z, corner, WarpLanes(y), WarpLanes(x), candidates);
+    const View<WarpLanes, layers> seen =
+        look<WarpLanes, layers>(bins, plane_z, corner, WarpLanes(y), WarpLanes(x), candidates);
     Sight<layers> sight;
     for (int layer = 0; layer < layers; ++layer) {
         sight.enter[layer] = larger(seen.enter[layer].value - plane_z, 0.f);
@@ -154,9 +154,9 @@ __device__ void extract(const BinsView& bins, double plane, float* entry, float*
     for (std::uint32_t again = __ballot_sync(whole_warp, seen.unsure.value); again;
          again &= again - 1) {
         const int lane = __ffs(static_cast<int>(again)) - 1;
-        const Sight<layers> exact = exact_by_warp<layers>(
-            bins, spans, plane, corner, __shfl_sync(whole_warp, y, lane),
-            __shfl_sync(whole_warp, x, lane));
+        const Sight<layers> exact =
+            exact_by_warp<layers>(bins, spans, plane, corner, __shfl_sync(whole_warp, y, lane),
+                                  __shfl_sync(whole_warp, x, lane));
         if (lane == warp_lane()) sight = exact;
     }
     if (!inside) return;
@@ -173,15 +173,15 @@ __device__ void extract(const BinsView& bins, double plane, float* entry, float*
 }  // namespace PORESCOPE_INSTRUCTION_SET
 }  // namespace porescope
 
-// A block takes `warps_a_block` of the `warps_a_tile` warps of each tile; entry and exit (layers, y, x)
-// and normal (3, y, x) are written whole. Registers are held down to keep 24 warps on a
+// A block takes `warps_a_block` of the `warps_a_tile` warps of each tile; entry and exit (layers,
+// y, x) and normal (3, y, x) are written whole. Registers are held down to keep 24 warps on a
 // multiprocessor: what is spilt for that lies around the seldom calls.
-#define PORESCOPE_KERNEL(layers)                                                           \
-    extern "C" __global__ void                                                             \
-        __launch_bounds__(porescope::warps_a_block * porescope::warp_size, 12)             \
-            heightfield_##layers(const __grid_constant__ porescope::BinsView bins,         \
-                                 double plane, float* entry, float* exit, float* normal) { \
-        porescope::extract<layers>(bins, plane, entry, exit, normal);                      \
+#define PORESCOPE_KERNEL(layers)                                                                 \
+    extern "C" __global__ void __launch_bounds__(porescope::warps_a_block* porescope::warp_size, \
+                                                 12)                                             \
+        heightfield_##layers(const __grid_constant__ porescope::BinsView bins, double plane,     \
+                             float* entry, float* exit, float* normal) {                         \
+        porescope::extract<layers>(bins, plane, entry, exit, normal);                            \
     }
 PORESCOPE_KERNEL(1)
 PORESCOPE_KERNEL(2)

@@ -194,9 +194,7 @@ inline LaneIndex select(LaneMask mask, LaneIndex yes, LaneIndex no) {
 inline Lanes smaller(Lanes a, Lanes b) { return _mm256_min_ps(a.value, b.value); }
 inline Lanes larger(Lanes a, Lanes b) { return _mm256_max_ps(a.value, b.value); }
 inline Lanes root(Lanes a) { return _mm256_sqrt_ps(a.value); }
-inline Lanes magnitude(Lanes a) {
-    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.value);
-}
+inline Lanes magnitude(Lanes a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.value); }
 inline float deepest_of(Lanes a) {
     __m128 half = _mm_max_ps(_mm256_castps256_ps128(a.value), _mm256_extractf128_ps(a.value, 1));
     half = _mm_max_ps(half, _mm_movehl_ps(half, half));

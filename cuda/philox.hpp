@@ -1,6 +1,6 @@
 // Philox4x32-10, the counter-based random numbers of
-//   J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-//   Proc. SC'11 (2011), doi:10.1145/2063384.2063405.
+//   J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2,
+//   3", Proc. SC'11 (2011), doi:10.1145/2063384.2063405.
 // A number is a function of (seed, stream, index) alone, so any thread may draw any of them.
 #pragma once
 
@@ -48,10 +48,10 @@ PORESCOPE_HOST_DEVICE inline double open_unit_interval(std::uint32_t high, std::
 // Two independent numbers, uniform in (0, 1): those with indices 2 * pair and 2 * pair + 1.
 PORESCOPE_HOST_DEVICE inline Pair uniform_pair(std::uint64_t seed, std::uint64_t stream,
                                                std::uint64_t pair) {
-    const PhiloxBlock random = philox4x32(
-        {{static_cast<std::uint32_t>(pair), static_cast<std::uint32_t>(pair >> 32),
-          static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)}},
-        {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}});
+    const PhiloxBlock random =
+        philox4x32({{static_cast<std::uint32_t>(pair), static_cast<std::uint32_t>(pair >> 32),
+                     static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)}},
+                   {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}});
     return {{open_unit_interval(random.word[0], random.word[1]),
              open_unit_interval(random.word[2], random.word[3])}};
 }

@@ -38,8 +38,8 @@ inline namespace PORESCOPE_INSTRUCTION_SET {
 enum class Shape { sphere, upright_cylinder, lying_cylinder, tilted_cylinder, cuboid };
 
 // One primitive seen from a corner (z, y, x), ready for rays near it; a shape sets what it needs.
-// In cylinders `origin` is the point of the axis nearest to the rays, low and high are the ends seen
-// from there, and the first axis counts.
+// In cylinders `origin` is the point of the axis nearest to the rays, low and high are the ends
+// seen from there, and the first axis counts.
 template <typename Real>
 struct Prepared {
     Shape shape;
@@ -98,21 +98,21 @@ PORESCOPE_HOST_DEVICE inline double depth_origin(double plane) {
 
 template <typename Real>
 PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared, const Sphere& sphere,
-                                          const Corner& corner) {
+                                                    const Corner& corner) {
     prepared.shape = Shape::sphere;
     prepared.origin[0] = static_cast<Real>(sphere.centre[0] - corner.z);
     prepared.origin[1] = static_cast<Real>(sphere.centre[1] - corner.y);
     prepared.origin[2] = static_cast<Real>(sphere.centre[2] - corner.x);
     prepared.radius = static_cast<Real>(sphere.radius);
     prepared.radius_squared = static_cast<Real>(sphere.radius * sphere.radius);
-    prepared.doubtful_discriminant =
-        static_cast<Real>(doubtful_discriminant(static_cast<float>(sphere.radius),
-                                               static_cast<float>(sphere.radius + corner.span)));
+    prepared.doubtful_discriminant = static_cast<Real>(doubtful_discriminant(
+        static_cast<float>(sphere.radius), static_cast<float>(sphere.radius + corner.span)));
 }
 
 template <typename Real>
-PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared, const Cylinder& cylinder,
-                                          const Corner& corner) {
+PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared,
+                                                    const Cylinder& cylinder,
+                                                    const Corner& corner) {
     const double* const axis = cylinder.axis;
     const double horizontal = axis[1] * axis[1] + axis[2] * axis[2];
     const double inverse_horizontal = horizontal == 0 ? 0 : 1 / horizontal;
@@ -136,16 +136,15 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared, co
     prepared.horizontal_squared = static_cast<Real>(horizontal);
     prepared.inverse_horizontal_squared = static_cast<Real>(inverse_horizontal);
     const double near = cylinder.radius + corner.span;
-    prepared.doubtful_discriminant =
-        static_cast<Real>(doubtful_discriminant(static_cast<float>(cylinder.radius),
-                                               static_cast<float>(near)));
+    prepared.doubtful_discriminant = static_cast<Real>(
+        doubtful_discriminant(static_cast<float>(cylinder.radius), static_cast<float>(near)));
     prepared.doubtful_side[0] = axis[0] < doubtful_slope(near);
     prepared.doubtful_wall = horizontal < doubtful_slope(near) * doubtful_slope(near);
 }
 
 template <typename Real>
 PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared, const Cuboid& cuboid,
-                                          const Corner& corner) {
+                                                    const Corner& corner) {
     prepared.shape = Shape::cuboid;
     prepared.origin[0] = static_cast<Real>(cuboid.centre[0] - corner.z);
     const double* const half = cuboid.half_edge;
@@ -179,8 +178,8 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE void prepare(Prepared<Real>& prepared,
 }
 
 template <typename Lane, typename Real>
-PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_sphere(const Prepared<Real>& sphere, Lane y,
-                                                         Lane x) {
+PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_sphere(const Prepared<Real>& sphere,
+                                                                   Lane y, Lane x) {
     const Lane from_y = y - Lane(sphere.origin[1]), from_x = x - Lane(sphere.origin[2]);
     const Lane discriminant = Lane(sphere.radius_squared) - from_y * from_y - from_x * from_x;
     const Lane half_chord = root(larger(discriminant, Lane(Real(0))));
@@ -189,22 +188,23 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_sphere(const Prepare
             magnitude(discriminant) < doubtful};
 }
 
-// Where rays cross the wall, endless along the axis, and the ends of a cylinder that is not upright;
-// depths from its origin.
+// Where rays cross the wall, endless along the axis, and the ends of a cylinder that is not
+// upright; depths from its origin.
 template <typename Lane>
 struct CylinderSides {
     Lane along, discriminant, wall_enter, wall_leave, end_enter, end_leave;
 };
 
 template <typename Lane, typename Real>
-PORESCOPE_INLINE PORESCOPE_HOST_DEVICE CylinderSides<Lane> cylinder_sides(const Prepared<Real>& cylinder,
-                                                                Lane from_y, Lane from_x) {
+PORESCOPE_INLINE PORESCOPE_HOST_DEVICE CylinderSides<Lane> cylinder_sides(
+    const Prepared<Real>& cylinder, Lane from_y, Lane from_x) {
     CylinderSides<Lane> sides;
     const Lane axis_y(cylinder.axes[0][1]), axis_x(cylinder.axes[0][2]);
     sides.along = axis_y * from_y + axis_x * from_x;
     const Lane across = axis_y * from_x - axis_x * from_y;
     // Not as B^2 - A C, which cancels where the axis is nearly upright.
-    sides.discriminant = Lane(cylinder.horizontal_squared * cylinder.radius_squared) - across * across;
+    sides.discriminant =
+        Lane(cylinder.horizontal_squared * cylinder.radius_squared) - across * across;
     const Lane half_chord = root(larger(sides.discriminant, Lane(Real(0))));
     const Lane lean = Lane(cylinder.axes[0][0]) * sides.along;
     const Lane inverse(cylinder.inverse_horizontal_squared);
@@ -218,19 +218,18 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE CylinderSides<Lane> cylinder_sides(const 
 }
 
 template <typename Lane, typename Real>
-PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_upright_cylinder(const Prepared<Real>& cylinder,
-                                                                   Lane y, Lane x) {
+PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_upright_cylinder(
+    const Prepared<Real>& cylinder, Lane y, Lane x) {
     const Lane from_y = y - Lane(cylinder.origin[1]), from_x = x - Lane(cylinder.origin[2]);
     const Lane outside = from_y * from_y + from_x * from_x - Lane(cylinder.radius_squared);
     const Lane origin_z(cylinder.origin[0]);
     return {origin_z + Lane(cylinder.low[0]), origin_z + Lane(cylinder.high[0]),
-            outside <= Lane(Real(0)),
-            magnitude(outside) < Lane(cylinder.doubtful_discriminant)};
+            outside <= Lane(Real(0)), magnitude(outside) < Lane(cylinder.doubtful_discriminant)};
 }
 
 template <typename Lane, typename Real>
-PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_lying_cylinder(const Prepared<Real>& cylinder,
-                                                                 Lane y, Lane x) {
+PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_lying_cylinder(
+    const Prepared<Real>& cylinder, Lane y, Lane x) {
     const CylinderSides<Lane> sides =
         cylinder_sides(cylinder, y - Lane(cylinder.origin[1]), x - Lane(cylinder.origin[2]));
     const Lane low(cylinder.low[0]), high(cylinder.high[0]), origin_z(cylinder.origin[0]);
@@ -238,8 +237,8 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_lying_cylinder(const
     Crossing<Lane> crossing;
     crossing.enter = origin_z + sides.wall_enter;
     crossing.leave = origin_z + sides.wall_leave;
-    crossing.hit = (Lane(Real(0)) < sides.discriminant) & (low <= sides.along) &
-                   (sides.along <= high);
+    crossing.hit =
+        (Lane(Real(0)) < sides.discriminant) & (low <= sides.along) & (sides.along <= high);
     crossing.doubtful = (magnitude(sides.discriminant) < Lane(cylinder.doubtful_discriminant)) |
                         (magnitude(sides.along - low) < tolerance) |
                         (magnitude(sides.along - high) < tolerance);
@@ -247,8 +246,8 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_lying_cylinder(const
 }
 
 template <typename Lane, typename Real>
-PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_tilted_cylinder(const Prepared<Real>& cylinder,
-                                                                  Lane y, Lane x) {
+PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_tilted_cylinder(
+    const Prepared<Real>& cylinder, Lane y, Lane x) {
     const CylinderSides<Lane> sides =
         cylinder_sides(cylinder, y - Lane(cylinder.origin[1]), x - Lane(cylinder.origin[2]));
     const Lane enter = larger(sides.wall_enter, sides.end_enter);
@@ -258,9 +257,8 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_tilted_cylinder(cons
     crossing.leave = Lane(cylinder.origin[0]) + leave;
     const Mask<Lane> in_wall = Lane(Real(0)) < sides.discriminant;
     crossing.hit = in_wall & (crossing.enter < crossing.leave);
-    crossing.doubtful =
-        (magnitude(sides.discriminant) < Lane(cylinder.doubtful_discriminant)) |
-        (in_wall & (magnitude(leave - enter) < Lane(Real(side_error))));
+    crossing.doubtful = (magnitude(sides.discriminant) < Lane(cylinder.doubtful_discriminant)) |
+                        (in_wall & (magnitude(leave - enter) < Lane(Real(side_error))));
     if (cylinder.doubtful_side[0])
         crossing.doubtful =
             crossing.doubtful | (enter == sides.end_enter) | (leave == sides.end_leave);
@@ -277,15 +275,15 @@ struct CuboidSides {
 };
 
 template <typename Lane, typename Real>
-PORESCOPE_INLINE PORESCOPE_HOST_DEVICE CuboidSides<Lane> cuboid_sides(const Prepared<Real>& cuboid, int axis,
-                                                            Lane y, Lane x) {
+PORESCOPE_INLINE PORESCOPE_HOST_DEVICE CuboidSides<Lane> cuboid_sides(const Prepared<Real>& cuboid,
+                                                                      int axis, Lane y, Lane x) {
     const Lane along = Lane(cuboid.axes[axis][1]) * y + Lane(cuboid.axes[axis][2]) * x;
     return {Lane(cuboid.low[axis]) - along, Lane(cuboid.high[axis]) - along};
 }
 
 template <typename Lane, typename Real>
-PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_cuboid(const Prepared<Real>& cuboid, Lane y,
-                                                         Lane x) {
+PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_cuboid(const Prepared<Real>& cuboid,
+                                                                   Lane y, Lane x) {
     const Lane nothing = Lane(Real(0)), tolerance = Lane(Real(side_error));
     Lane enter = Lane(Real(-INFINITY)), leave = Lane(Real(INFINITY));
     Mask<Lane> within = enter < leave;
@@ -315,7 +313,8 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross_cuboid(const Prepare
 
 // Where rays at (y, x), seen from the corner, cross a primitive of this shape.
 template <Shape shape, typename Lane, typename Real>
-PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross(const Prepared<Real>& prepared, Lane y, Lane x) {
+PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross(const Prepared<Real>& prepared, Lane y,
+                                                            Lane x) {
     if constexpr (shape == Shape::sphere)
         return cross_sphere(prepared, y, x);
     else if constexpr (shape == Shape::upright_cylinder)
@@ -329,13 +328,19 @@ PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross(const Prepared<Real>
 }
 
 template <typename Lane, typename Real>
-PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross(const Prepared<Real>& prepared, Lane y, Lane x) {
+PORESCOPE_INLINE PORESCOPE_HOST_DEVICE Crossing<Lane> cross(const Prepared<Real>& prepared, Lane y,
+                                                            Lane x) {
     switch (prepared.shape) {
-        case Shape::sphere: return cross<Shape::sphere>(prepared, y, x);
-        case Shape::upright_cylinder: return cross<Shape::upright_cylinder>(prepared, y, x);
-        case Shape::lying_cylinder: return cross<Shape::lying_cylinder>(prepared, y, x);
-        case Shape::tilted_cylinder: return cross<Shape::tilted_cylinder>(prepared, y, x);
-        default: return cross<Shape::cuboid>(prepared, y, x);
+        case Shape::sphere:
+            return cross<Shape::sphere>(prepared, y, x);
+        case Shape::upright_cylinder:
+            return cross<Shape::upright_cylinder>(prepared, y, x);
+        case Shape::lying_cylinder:
+            return cross<Shape::lying_cylinder>(prepared, y, x);
+        case Shape::tilted_cylinder:
+            return cross<Shape::tilted_cylinder>(prepared, y, x);
+        default:
+            return cross<Shape::cuboid>(prepared, y, x);
     }
 }
 

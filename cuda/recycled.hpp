@@ -1,5 +1,6 @@
-// Memory of images that is used again. Fresh memory costs more than filling it, as the system clears
-// it page by page; planes looked at one after another get the memory of those let go. Host only.
+// Memory of images that is used again. Fresh memory costs more than filling it, as the system
+// clears it page by page; planes looked at one after another get the memory of those let go. Host
+// only.
 #pragma once
 
 #include <cstddef>

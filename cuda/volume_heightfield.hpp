@@ -1,5 +1,5 @@
-// Extended heightfield of a voxel volume: in the column below each pixel of a plane, where the solid
-// begins and ends for the first few times, and the surface normal where it begins first.
+// Extended heightfield of a voxel volume: in the column below each pixel of a plane, where the
+// solid begins and ends for the first few times, and the surface normal where it begins first.
 // Depths are exact for labels (voxel faces) and for a field of values at voxel centres, linear in
 // between and constant beyond the outer ones, that is solid where it reaches a level.
 #pragma once
@@ -69,15 +69,15 @@ PORESCOPE_HOST_DEVICE inline void store_normal(const VolumeHeightfield& heightfi
 }
 
 // Gradient of the occupancy under a Gaussian: weighted sums over a small box of voxels around the
-// middle of the voxel face through which the ray enters. Sigma is 1.5 times the largest spacing, the
-// same length along all axes: across coarse slices a narrower one sees the flat of a stair instead
-// of its slope. Weights are whole numbers and small, so that a sum along z fits a byte, a sum along
-// z and y 16 bits, and several of them lie side by side in a word and are added at once. A slope may
-// be negative: half of the range is added to it.
+// middle of the voxel face through which the ray enters. Sigma is 1.5 times the largest spacing,
+// the same length along all axes: across coarse slices a narrower one sees the flat of a stair
+// instead of its slope. Weights are whole numbers and small, so that a sum along z fits a byte, a
+// sum along z and y 16 bits, and several of them lie side by side in a word and are added at once.
+// A slope may be negative: half of the range is added to it.
 struct NormalKernel {
     static constexpr int reach = 7;  // of the box at most, in voxels
 
-    int radius[3];                                           // z from the face, y and x from the ray
+    int radius[3];  // z from the face, y and x from the ray
     std::uint8_t smooth[3][reach + 1], slope[3][reach + 1];  // the same on either side
     double unit[3];                                          // of the sums of whole numbers
     std::int32_t no_slope_z;
@@ -147,7 +147,7 @@ struct LabelColumns {
                      kernel.unit[2] * sum[2]);
     }
 
-private:
+  private:
     // Sums of eight bytes times a weight, which may be negative as long as the sums are not.
     struct SixteenBits {
         std::uint64_t even, odd;
@@ -255,12 +255,12 @@ struct FieldColumns {
         const double part = border - 0.5 - static_cast<double>(above);
         double gradient[3];
         for (int axis = 0; axis < 3; ++axis)
-            gradient[axis] = (1 - part) * derivative(above, y, x, axis) +
-                             part * derivative(below, y, x, axis);
+            gradient[axis] =
+                (1 - part) * derivative(above, y, x, axis) + part * derivative(below, y, x, axis);
         store_normal(heightfield, pixel, gradient[0], gradient[1], gradient[2]);
     }
 
-private:
+  private:
     // Central difference; one-sided in the outermost voxels.
     PORESCOPE_HOST_DEVICE double derivative(std::ptrdiff_t z, std::ptrdiff_t y, std::ptrdiff_t x,
                                             int axis) const {
@@ -269,9 +269,8 @@ private:
         if (after[axis] < voxels.shape[axis] - 1) ++after[axis];
         const std::ptrdiff_t steps = after[axis] - before[axis];
         if (steps == 0) return 0;
-        const double difference =
-            static_cast<double>(voxels.at(after[0], after[1], after[2])) -
-            static_cast<double>(voxels.at(before[0], before[1], before[2]));
+        const double difference = static_cast<double>(voxels.at(after[0], after[1], after[2])) -
+                                  static_cast<double>(voxels.at(before[0], before[1], before[2]));
         return difference / (static_cast<double>(steps) * spacing[axis]);
     }
 };
@@ -357,8 +356,8 @@ inline void prefetch(const void* place) {
 #endif
 }
 
-// Up to 64 neighbours in a row of pixels on their way down, a byte each so that they are compared in
-// vectors; only those that cross a border are taken one by one.
+// Up to 64 neighbours in a row of pixels on their way down, a byte each so that they are compared
+// in vectors; only those that cross a border are taken one by one.
 struct Segment {
     static constexpr std::ptrdiff_t length = 64;
 

@@ -1,7 +1,6 @@
 // The GPU's kernels as they stand, run by warp_on_cpu.hpp.
-#include "warp_on_cpu.hpp"
-
 #include "kernels.cu"
+#include "warp_on_cpu.hpp"
 
 using Kernel = void (*)(porescope::BinsView, double, float*, float*, float*);
 
@@ -14,8 +13,8 @@ extern "C" bool launch(int layers, unsigned blocks, unsigned threads, const void
     try {
         for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x)
             for (unsigned first = 0; first < threads; first += Warp::size)
-                Warp::instance().run(
-                    [&] { kernels[layers - 1](view, plane, entry, exit, normal); }, first);
+                Warp::instance().run([&] { kernels[layers - 1](view, plane, entry, exit, normal); },
+                                     first);
     } catch (const std::runtime_error&) {
         return false;
     }

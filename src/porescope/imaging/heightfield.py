@@ -37,8 +37,8 @@ class HeightField:
     Parameters
     ----------
     entry, exit : arrays of shape (layers, y, x), float32
-        Where the column below a pixel enters and leaves solid for the first, second ... time, in the
-        unit of the sample; infinity where it does not. A column that is solid at the plane has
+        Where the column below a pixel enters and leaves solid for the first, second ... time, in
+        the unit of the sample; infinity where it does not. A column that is solid at the plane has
         entry 0.
     normal : array of shape (3, y, x), float32
         Outward unit normal at the first entry as (nz, ny, nx), with z counted toward the beam, so
