@@ -8,4 +8,5 @@ NB_MODULE(_core, module) {
     porescope::bind_primitives(module);
     porescope::bind_volume_heightfield(module);
     porescope::bind_device(module);
+    porescope::bind_transport(module);
 }

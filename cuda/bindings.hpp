@@ -39,5 +39,6 @@ void bind_distance(nanobind::module_& module);
 void bind_primitives(nanobind::module_& module);
 void bind_volume_heightfield(nanobind::module_& module);
 void bind_device(nanobind::module_& module);
+void bind_transport(nanobind::module_& module);
 
 }  // namespace porescope

@@ -143,10 +143,10 @@ struct View {
 };
 
 // Normals where lanes first enter, one primitive after another.
-template <typename Lane, int kept>
+template <typename Lane, int kept, typename CandidateAt>
 PORESCOPE_HOST_DEVICE inline Vector<Lane> first_normals(const Column<Lane, kept>& column,
-                                                        const BinsView& bins, Lane plane,
-                                                        const Corner& corner, Lane y, Lane x) {
+                                                        CandidateAt& candidate, Lane plane, Lane y,
+                                                        Lane x) {
     const Lane nothing(0.f);
     const Mask<Lane> cut = column.enter[0] < plane;
     Vector<Lane> normal{select(cut, Lane(1.f), nothing), nothing, nothing};
@@ -154,8 +154,7 @@ PORESCOPE_HOST_DEVICE inline Vector<Lane> first_normals(const Column<Lane, kept>
     while (any(left)) {
         const std::int32_t number = first_of(left, column.first_number);
         const Mask<Lane> same = left & (column.first_number == Index<Lane>(number));
-        Prepared<float> primitive{};
-        prepare(primitive, bins.primitives, number, corner);
+        const Prepared<float>& primitive = candidate.primitive(number);
         const Vector<Lane> here = entry_normal(primitive, column.first, y, x);
         normal = {select(same, here.z, normal.z), select(same, here.y, normal.y),
                   select(same, here.x, normal.x)};
@@ -206,7 +205,8 @@ template <Shape shape>
 using OfShape = std::integral_constant<Shape, shape>;
 
 // `candidate(k)` points to the k-th primitive of the tile that ends below the plane, or is null
-// behind the last; (y, x) are seen from the corner of the tile.
+// behind the last; `candidate.primitive(number)` is one that was a candidate before. (y, x) are
+// seen from the corner of the tile.
 template <typename Lane, int layers, typename CandidateAt>
 PORESCOPE_HOST_DEVICE inline View<Lane, layers> look(const BinsView& bins, float plane_z,
                                                      const Corner& corner, Lane y, Lane x,
@@ -238,13 +238,13 @@ PORESCOPE_HOST_DEVICE inline View<Lane, layers> look(const BinsView& bins, float
                 add(OfShape<Shape::cuboid>());
         }
     }
-    column.sort();
+    if (place >= 0) column.sort();  // else it has just been
     View<Lane, layers> view;
     for (int layer = 0; layer < layers; ++layer) {
         view.enter[layer] = column.enter[layer];
         view.leave[layer] = column.leave[layer];
     }
-    view.normal = first_normals(column, bins, plane, corner, y, x);
+    view.normal = first_normals(column, candidate, plane, y, x);
     view.unsure = column.unsure(layers, plane, Lane(bins.tolerance));
     return view;
 }

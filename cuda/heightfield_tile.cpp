@@ -50,6 +50,15 @@ void prefetch(const PrimitivesView& primitives, std::int32_t number) {
 #endif
 }
 
+// The image lies in no cache when a tile begins, and will be there when it has been looked at.
+void prefetch(const TileWork& work, int channels) {
+#if defined(__GNUC__)
+    for (int channel = 0; channel < channels; ++channel)
+        for (std::size_t row = 0; row < tile_size; ++row)
+            __builtin_prefetch(work.channels[channel] + row * work.row_length, 1);
+#endif
+}
+
 struct Place {
     int cell, row, column;  // of the pixel in the upper left corner, from that of the tile
 };
@@ -131,19 +140,30 @@ struct Tile {
     }
 };
 
+template <int layers>
+struct CellCandidates {
+    Tile<layers>& tile;
+    int cell;
+
+    PORESCOPE_INLINE const Candidate* operator()(std::int32_t place) {
+        return tile.candidate(cell, place);
+    }
+
+    // Found by looking through the list again, from above: shorter than preparing it again.
+    const Prepared<float>& primitive(std::int32_t number) {
+        std::int32_t place = 0;
+        while (tile.candidate(cell, place)->primitive.number != number) ++place;
+        return tile.candidate(cell, place)->primitive;
+    }
+};
+
 // A block's part of a tile's channels.
 struct Block {
     float* const* channels;
     std::size_t row_length;
     Place place;
 
-    void put(int channel, Lanes lanes) const {
-        float values[width];
-        store(values, lanes);
-        for (int k = 0; k < block_rows; ++k)
-            std::memcpy(at(channel, k * block_columns), values + k * block_columns,
-                        block_columns * sizeof(float));
-    }
+    void put(int channel, Lanes lanes) const { store_block(at(channel, 0), row_length, lanes); }
 
     float* at(int channel, int lane) const {
         const int row = place.row + lane / block_columns;
@@ -230,6 +250,7 @@ void extract_tile(const BinsView& bins, std::int64_t number, double plane_z, con
                       {origin, static_cast<double>(number / bins.tiles_across * tile_size),
                        static_cast<double>(number % bins.tiles_across * tile_size), tile_size}};
     const float below_origin = static_cast<float>(plane_z - origin);
+    prefetch(work, 2 * layers + 3);
     const Lanes plane(below_origin), tolerance(bins.tolerance);
     bool open[blocks];
     for (int block = 0; block < blocks; ++block) {
@@ -246,9 +267,9 @@ void extract_tile(const BinsView& bins, std::int64_t number, double plane_z, con
         }
         const Lanes y = load<Lanes>(block_rays.y) + Lanes(static_cast<float>(here.place.row));
         const Lanes x = load<Lanes>(block_rays.x) + Lanes(static_cast<float>(here.place.column));
-        const View<Lanes, layers> view = look<Lanes, layers>(
-            bins, below_origin, tile.corner, y, x,
-            [&](std::int32_t place) { return tile.candidate(here.place.cell, place); });
+        CellCandidates<layers> candidates{tile, here.place.cell};
+        const View<Lanes, layers> view =
+            look<Lanes, layers>(bins, below_origin, tile.corner, y, x, candidates);
         here.put(view, plane);
         if (kept) kept[block].keep(view);
         const std::uint32_t again = bits(view.unsure);

@@ -73,6 +73,13 @@ struct WarpCandidates {
         }
         return shared + (place - first_place);
     }
+
+    // By then others may lie in its place.
+    __device__ Prepared<float> primitive(std::int32_t number) const {
+        Prepared<float> prepared{};
+        prepare(prepared, bins.primitives, number, pixels.corner);
+        return prepared;
+    }
 };
 
 struct WarpTeam {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 
 #if defined(__AVX2__) && !defined(__CUDACC__)
@@ -90,6 +91,13 @@ inline Lanes load<Lanes>(const float* from) {
     return _mm512_loadu_ps(from);
 }
 inline void store(float* to, Lanes a) { _mm512_storeu_ps(to, a.value); }
+// A block of 4 lanes a row, into rows of some length.
+inline void store_block(float* to, std::size_t row_length, Lanes a) {
+    _mm_storeu_ps(to, _mm512_castps512_ps128(a.value));
+    _mm_storeu_ps(to + row_length, _mm512_extractf32x4_ps(a.value, 1));
+    _mm_storeu_ps(to + 2 * row_length, _mm512_extractf32x4_ps(a.value, 2));
+    _mm_storeu_ps(to + 3 * row_length, _mm512_extractf32x4_ps(a.value, 3));
+}
 inline Lanes operator+(Lanes a, Lanes b) { return _mm512_add_ps(a.value, b.value); }
 inline Lanes operator-(Lanes a, Lanes b) { return _mm512_sub_ps(a.value, b.value); }
 inline Lanes operator*(Lanes a, Lanes b) { return _mm512_mul_ps(a.value, b.value); }
@@ -162,6 +170,11 @@ inline Lanes load<Lanes>(const float* from) {
     return _mm256_loadu_ps(from);
 }
 inline void store(float* to, Lanes a) { _mm256_storeu_ps(to, a.value); }
+// A block of 4 lanes a row, into rows of some length.
+inline void store_block(float* to, std::size_t row_length, Lanes a) {
+    _mm_storeu_ps(to, _mm256_castps256_ps128(a.value));
+    _mm_storeu_ps(to + row_length, _mm256_extractf128_ps(a.value, 1));
+}
 inline Lanes operator+(Lanes a, Lanes b) { return _mm256_add_ps(a.value, b.value); }
 inline Lanes operator-(Lanes a, Lanes b) { return _mm256_sub_ps(a.value, b.value); }
 inline Lanes operator*(Lanes a, Lanes b) { return _mm256_mul_ps(a.value, b.value); }
@@ -216,6 +229,7 @@ inline std::int32_t first_of(LaneMask mask, LaneIndex index) {
 #else
 
 using Lanes = float;
+inline void store_block(float* to, std::size_t, Lanes a) { *to = a; }
 
 #endif
 
