@@ -1,5 +1,7 @@
-# make run   installs into .venv and shows the demo      make test   runs the whole suite
-# make check ruff, mypy, clang-format and the plugin manifest          make clean  removes what these made
+# make run    installs into .venv and shows the demo
+# make test   runs the whole suite
+# make check  ruff, mypy, clang-format and the plugin manifest
+# make clean  removes what these made
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -1,6 +1,7 @@
 // The GPU's kernels as they stand, run by warp_on_cpu.hpp.
-#include "kernels.cu"
 #include "warp_on_cpu.hpp"
+
+#include "kernels.cu"
 
 using Kernel = void (*)(porescope::BinsView, double, float*, float*, float*);
 
