@@ -252,3 +252,100 @@ def device_view(bins: Bins, addresses: Sequence[int]) -> bytes:
     -------
     bytes
     """
+
+class Materials:
+    """What electrons need to know of solids; made by ``porescope.imaging.transport``.
+
+    Parameters
+    ----------
+    at_range : array of shape (materials, 513, 3), float32
+        Energy in eV, mean free path in nm and row in the elastic tables, over the residual range in
+        units of that at 50 eV: 32 nodes for each doubling.
+    range_nm : array of shape (materials, 321), float32
+        Residual range over the energy in units of 32 eV, as many nodes for each doubling.
+    shares : array of shape (materials, rows, elements), float32
+        Of the elements in scattering, summed up.
+    constants : array of shape (materials, 4), float32
+        Residual range at 50 eV in nm, 1 / lambda, 1 / eps, and how many times farther than its
+        range an electron gets in other solids.
+    screening : array of shape (elements, rows), float32
+    quantiles : array of shape (elements, rows, 129), float32
+    secondary_reach_nm : float
+        No secondaries are expected from deeper.
+
+    Raises
+    ------
+    ValueError
+        If the tables do not go together.
+    """
+
+    def __init__(
+        self,
+        at_range: NDArray[np.float32],
+        range_nm: NDArray[np.float32],
+        shares: NDArray[np.float32],
+        constants: NDArray[np.float32],
+        screening: NDArray[np.float32],
+        quantiles: NDArray[np.float32],
+        secondary_reach_nm: float,
+    ) -> None: ...
+
+def trace_layers(
+    materials: Materials,
+    layer_material: Sequence[int],
+    thickness_nm: Sequence[float],
+    energy_ev: float,
+    direction: Sequence[float],
+    first: int,
+    electrons: int,
+    seed: int,
+    secondaries: bool = True,
+    threads: int = 0,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Follow electrons into plane layers; see :func:`porescope.imaging.transport.trace_layers`.
+
+    Parameters
+    ----------
+    materials : Materials
+    layer_material : sequence of ints
+        0 for vacuum, else a material counted from 1; the first a solid.
+    thickness_nm : sequence of floats
+    energy_ev : float
+    direction : sequence of three floats
+        Of the beam, a unit vector (z, y, x).
+    first, electrons : int
+        Number of the first electron, and how many.
+    seed : int
+    secondaries : bool, optional
+    threads : int, optional
+        Processor threads; 0 takes all.
+
+    Returns
+    -------
+    energy_ev : array of shape (electrons,), float32
+    direction : array of shape (electrons, 3), float32
+    deepest_nm, secondaries : arrays of shape (electrons,), float32
+
+    Raises
+    ------
+    ValueError
+        If the layers make no sense.
+    """
+
+def first_collisions(
+    materials: Materials,
+    material: int,
+    energy_ev: float,
+    direction: Sequence[float],
+    count: int,
+    seed: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the first elastic collision of electrons, without energy loss, to check the tables by.
+
+    Returns
+    -------
+    path_nm : array of shape (count,), float32
+        Free path before it.
+    direction : array of shape (count, 3), float32
+        After it, a unit vector (z, y, x).
+    """
