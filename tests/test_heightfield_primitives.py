@@ -218,11 +218,25 @@ def test_a_sample_of_the_usual_size():
     check(sample, (700.0, 905.5, 1001.0), (850, 850), pixels=(rows, columns))
 
 
-def test_a_substrate_far_larger_than_the_rest():
-    """A ball of radius 2000 below small ones, though a float holds its square to 0.25 only."""
+@pytest.mark.parametrize("radius", [2000, 5000])
+def test_a_substrate_far_larger_than_the_rest(radius):
+    """A large ball below small ones, though a float holds the square of its radius to 0.25 only."""
     small = random_sample(16, 40, spheres=100)
-    sample = Primitives([*small.spheres, (2035, 21.3, 17.7, 2000)])
+    sample = Primitives([*small.spheres, (radius + 35, 21.3, 17.7, radius)])
     check(sample, (0.0, 20.3), (40, 40), pixels=some_pixels((40, 40), 300))
+
+
+@pytest.mark.parametrize("depth", [1030.25, 20_000.7, -3000.0])
+def test_accuracy_does_not_depend_on_where_depths_count_from(depth):
+    """A float alone would hold a depth of 20,000 to 1e-3."""
+    near = random_sample(17, 40, spheres=60, cylinders=60, cuboids=60)
+    moved = {
+        kind: np.column_stack([rows[:, 0] + depth, rows[:, 1:]])
+        for kind, rows in vars(near).items()
+        if kind in ("spheres", "cylinders", "cuboids")
+    }
+    planes = (depth, depth + 11.25, depth + 24)
+    check(Primitives(**moved), planes, (40, 40), pixels=some_pixels((40, 40), 300))
 
 
 @pytest.mark.parametrize("tilt", [0, 1e-7, 1e-5, 1e-3, 0.1, np.pi / 2 - 1e-3, np.pi / 2 - 1e-5])
