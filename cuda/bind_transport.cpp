@@ -26,7 +26,7 @@ template <std::size_t Axes>
 using FloatsOut = nb::ndarray<nb::numpy, float, nb::ndim<Axes>>;
 
 class Materials {
-public:
+  public:
     Materials(const Floats<3>& at_range, const Floats<2>& range_nm, const Floats<3>& shares,
               const Floats<2>& constants, const Floats<2>& screening, const Floats<3>& quantiles,
               float secondary_reach_nm)
@@ -34,19 +34,19 @@ public:
           elements_(screening.shape(0)),
           rows_(screening.shape(1)),
           secondary_reach_nm_(secondary_reach_nm) {
-        const bool fits =
-            count_ > 0 && elements_ > 0 && rows_ > 0 && at_range.shape(0) == count_ &&
-            at_range.shape(1) == range_nodes && at_range.shape(2) == 3 &&
-            range_nm.shape(0) == count_ && range_nm.shape(1) == energy_nodes &&
-            shares.shape(0) == count_ && shares.shape(1) == rows_ && shares.shape(2) == elements_ &&
-            constants.shape(1) == 4 && quantiles.shape(0) == elements_ &&
-            quantiles.shape(1) == rows_ && quantiles.shape(2) == quantile_count;
+        const bool fits = count_ > 0 && elements_ > 0 && rows_ > 0 && at_range.shape(0) == count_ &&
+                          at_range.shape(1) == range_nodes && at_range.shape(2) == 4 &&
+                          range_nm.shape(0) == count_ && range_nm.shape(1) == energy_nodes &&
+                          shares.shape(0) == count_ && shares.shape(1) == rows_ &&
+                          shares.shape(2) == elements_ && constants.shape(1) == 4 &&
+                          quantiles.shape(0) == elements_ && quantiles.shape(1) == rows_ &&
+                          quantiles.shape(2) == quantile_count;
         if (!fits) throw std::invalid_argument("The tables of the materials do not go together.");
-        for (std::size_t k = 0; k < at_range.size(); k += 3) {
+        for (std::size_t k = 0; k < at_range.size(); k += 4) {
             const float* const node = at_range.data() + k;
             if (!(node[2] >= 0 && node[2] <= static_cast<float>(rows_ - 1)))
                 throw std::invalid_argument("A row of elastic scattering lies outside the tables.");
-            at_range_.push_back({node[0], node[1], node[2]});
+            at_range_.push_back({node[0], node[1], node[2], node[3]});
         }
         for (std::size_t k = 0; k < count_; ++k) {
             const float* const values = constants.data() + 4 * k;
@@ -63,9 +63,14 @@ public:
 
     std::size_t count() const { return count_; }
     MaterialsView view() const {
-        return {at_range_.data(),  range_nm_.data(),  shares_.data(),
-                constants_.data(), screening_.data(), quantiles_.data(),
-                static_cast<std::int32_t>(elements_), static_cast<std::int32_t>(rows_),
+        return {at_range_.data(),
+                range_nm_.data(),
+                shares_.data(),
+                constants_.data(),
+                screening_.data(),
+                quantiles_.data(),
+                static_cast<std::int32_t>(elements_),
+                static_cast<std::int32_t>(rows_),
                 secondary_reach_nm_};
     }
     void check(std::int32_t material) const {
@@ -73,7 +78,7 @@ public:
             throw std::invalid_argument("There is no material of that number.");
     }
 
-private:
+  private:
     std::size_t count_, elements_, rows_;
     float secondary_reach_nm_;
     std::vector<RangeNode> at_range_;
@@ -84,8 +89,8 @@ private:
 Electron electron_in(const MaterialsView& materials, std::int32_t material, std::int32_t region,
                      float energy_ev, const std::array<float, 3>& direction) {
     const float range_nm = range_at(materials, material, energy_ev);
-    return {{0, 0, 0}, {direction[0], direction[1], direction[2]}, region, material, range_nm,
-            at_range(materials, material, range_nm)};
+    return {{0, 0, 0}, {direction[0], direction[1], direction[2]}, region, material,
+            range_nm,  at_range(materials, material, range_nm)};
 }
 
 // Histories of electrons that come down on plane layers.
@@ -102,19 +107,20 @@ std::tuple<FloatsOut<1>, FloatsOut<2>, FloatsOut<1>, FloatsOut<1>> trace_layers(
         if (material != vacuum) materials.check(material);
     if (layer_material[0] == vacuum) throw std::invalid_argument("The first layer must be solid.");
     if (!(direction[0] > 0)) throw std::invalid_argument("The beam must come down on the layers.");
-    std::unique_ptr<float[]> energy(new float[electrons]), exit(new float[3 * std::size_t{electrons}]),
-        deepest(new float[electrons]), secondary(new float[electrons]);
+    std::unique_ptr<float[]> energy(new float[electrons]),
+        exit(new float[3 * std::size_t{electrons}]), deepest(new float[electrons]),
+        secondary(new float[electrons]);
     {
         nb::gil_scoped_release released;
         const MaterialsView view = materials.view();
-        const std::vector<PlaneRegion> regions =
-            plane_regions(layer_material, thickness_nm, view);
+        const std::vector<PlaneRegion> regions = plane_regions(layer_material, thickness_nm, view);
         const PlaneLayers layers{regions.data(), static_cast<std::int32_t>(regions.size() - 1)};
         const Electron entering = electron_in(view, layer_material[0], 1, energy_ev, direction);
         constexpr std::size_t piece = 256;
         share_out((electrons + piece - 1) / piece, threads, [&](const auto& next) {
             for (std::size_t begin; (begin = next() * piece) < electrons;)
-                for (std::size_t k = begin; k < std::min<std::size_t>(begin + piece, electrons); ++k) {
+                for (std::size_t k = begin; k < std::min<std::size_t>(begin + piece, electrons);
+                     ++k) {
                     const auto number = static_cast<std::uint32_t>(first + k);
                     const Outcome outcome =
                         secondaries ? history<true>(entering, layers, view, seed, 0, number)
@@ -146,7 +152,7 @@ std::tuple<FloatsOut<1>, FloatsOut<2>> first_collisions(const Materials& materia
     const Electron electron = electron_in(view, material, 0, energy_ev, direction);
     for (std::uint32_t number = 0; number < count; ++number) {
         const Numbers numbers = numbers_of(seed, 0, number, 0);
-        path[number] = numbers.optical_depth * electron.now.mean_free_path_nm;
+        path[number] = path_of(electron.now, numbers.optical_depth);
         const Axes to = turned(electron.direction,
                                deflection(view, material, electron.now.elastic_row, numbers.row,
                                           numbers.element, numbers.angle),

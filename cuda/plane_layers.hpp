@@ -28,7 +28,8 @@ struct PlaneLayers {
     PORESCOPE_HOST_DEVICE bool outside(std::int32_t region) const {
         return region == 0 || region == last;
     }
-    PORESCOPE_HOST_DEVICE float to_border(Axes position, Axes direction, std::int32_t region) const {
+    PORESCOPE_HOST_DEVICE float to_border(Axes position, Axes direction,
+                                          std::int32_t region) const {
         // One that flies along the layers would otherwise never come to a number.
         constexpr float slowest = 1e-6f;
         const PlaneRegion& here = regions[region];

@@ -51,9 +51,9 @@ struct Numbers {
 
 PORESCOPE_HOST_DEVICE inline Numbers numbers_of(std::uint64_t seed, std::uint32_t pixel,
                                                 std::uint32_t electron, std::uint32_t collision) {
-    const PhiloxBlock random = philox4x32(
-        {{collision, electron, pixel, 0}},
-        {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}});
+    const PhiloxBlock random =
+        philox4x32({{collision, electron, pixel, 0}},
+                   {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}});
     return {negative_log(open_unit_float(random.word[0])),
             coarse_unit_float(random.word[1]),
             coarse_unit_float(random.word[1] >> 16),
@@ -96,9 +96,9 @@ PORESCOPE_HOST_DEVICE inline void cross(Electron& electron, const Geometry& geom
 // Fly until the optical depth, in mean free paths, is used up and an atom is met. False if the
 // electron stopped or left before.
 template <bool count_secondaries, typename Geometry>
-PORESCOPE_HOST_DEVICE inline bool flown(Electron& electron, float optical_depth,
-                                        float birthplace, const Geometry& geometry,
-                                        const MaterialsView& materials, Outcome& outcome) {
+PORESCOPE_HOST_DEVICE inline bool flown(Electron& electron, float optical_depth, float birthplace,
+                                        const Geometry& geometry, const MaterialsView& materials,
+                                        Outcome& outcome) {
     for (;;) {
         const float border =
             geometry.to_border(electron.position_nm, electron.direction, electron.region);
@@ -108,7 +108,7 @@ PORESCOPE_HOST_DEVICE inline bool flown(Electron& electron, float optical_depth,
         } else {
             const MaterialConstants& constants = materials.constants[electron.material - 1];
             const float residual = electron.range_nm - constants.range_at_cut_off_nm;
-            const float free_path = optical_depth * electron.now.mean_free_path_nm;
+            const float free_path = path_of(electron.now, optical_depth);
             const float nearer = border < free_path ? border : free_path;
             const bool stops = residual <= nearer;
             const float path = stops ? residual : nearer;
@@ -118,17 +118,19 @@ PORESCOPE_HOST_DEVICE inline bool flown(Electron& electron, float optical_depth,
             if (count_secondaries) {
                 // Energy is lost evenly along so short a path: its secondaries are born at one
                 // random point of it.
-                const Axes origin = along(electron.position_nm, birthplace * path, electron.direction);
+                const Axes origin =
+                    along(electron.position_nm, birthplace * path, electron.direction);
                 outcome.secondaries += 0.5f * constants.secondaries_per_ev *
                                        (before.energy_ev - electron.now.energy_ev) *
                                        decay(geometry.attenuation(origin, electron.region));
             }
             electron.position_nm = along(electron.position_nm, path, electron.direction);
-            outcome.deepest_nm = electron.position_nm.z > outcome.deepest_nm ? electron.position_nm.z
-                                                                             : outcome.deepest_nm;
+            outcome.deepest_nm = electron.position_nm.z > outcome.deepest_nm
+                                     ? electron.position_nm.z
+                                     : outcome.deepest_nm;
             if (stops) return false;
             if (free_path <= border) return true;
-            optical_depth -= path / before.mean_free_path_nm;
+            optical_depth -= optical_depth_of(before, path);
             optical_depth = optical_depth > 0.0f ? optical_depth : 0.0f;
             cross(electron, geometry, materials);
         }
@@ -151,9 +153,9 @@ PORESCOPE_HOST_DEVICE inline Outcome history(Electron electron, const Geometry& 
         if (!flown<count_secondaries>(electron, numbers.optical_depth, numbers.birthplace, geometry,
                                       materials, outcome))
             return outcome;
-        const float half_versine = deflection(materials, electron.material,
-                                              electron.now.elastic_row, numbers.row,
-                                              numbers.element, numbers.angle);
+        const float half_versine =
+            deflection(materials, electron.material, electron.now.elastic_row, numbers.row,
+                       numbers.element, numbers.angle);
         electron.direction = turned(electron.direction, half_versine, numbers.turn);
         // Exact: however it goes on, its energy is spent before it is out.
         const MaterialConstants& constants = materials.constants[electron.material - 1];

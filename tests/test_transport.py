@@ -35,26 +35,36 @@ PURE = {
 }
 
 
+def optical_depths(name, atoms_per_nm3, energy_ev, path_nm):
+    """Integrate, from its first energy down, what an electron meets on paths."""
+    at = np.linspace(energy_ev, energy_ev / 5, 20_001)
+    rate = np.zeros_like(at)
+    for symbol, count in atoms_per_nm3.items():
+        table_ev, cross_section, _ = table_of(symbol)
+        logarithm = np.interp(np.log(at), np.log(table_ev), np.log(cross_section))
+        rate += count * (1 + 1 / ELEMENTS[symbol].atomic_number) * np.exp(logarithm)
+    slowing = 1 / transport.stopping_power(as_material(name), at)
+    path = integrate.cumulative_trapezoid(slowing, -at, initial=0)
+    depth = integrate.cumulative_trapezoid(rate * slowing, -at, initial=0)
+    return np.interp(path_nm, path, depth)
+
+
 @pytest.mark.parametrize("name", PURE)
 @pytest.mark.parametrize("row", [25, 40, 55])
 def test_free_paths_are_those_of_the_tables(name, row):
     symbol, atoms_per_nm3 = PURE[name]
-    energy_ev, cross_section, _ = table_of(symbol)
-    z = ELEMENTS[symbol].atomic_number
-    expected = 1 / (atoms_per_nm3 * cross_section[row] * (1 + 1 / z))
-    path, _ = collisions(name, float(energy_ev[row]))
-    assert path.mean() == pytest.approx(expected, rel=0.01)
-    assert stats.kstest(path[:20_000] / path.mean(), "expon").pvalue > 1e-3
+    energy_ev = float(table_of(symbol)[0][row])
+    path, _ = collisions(name, energy_ev)
+    depths = optical_depths(name, {symbol: atoms_per_nm3}, energy_ev, path)
+    assert depths.mean() == pytest.approx(1, rel=0.01)
+    assert stats.kstest(depths[:20_000], "expon").pvalue > 1e-3
 
 
 def test_free_path_in_a_compound_adds_its_atoms():
-    per_nm3 = 1.18 * 602.214 / (21 * 12.011 + 24 * 1.008 + 4 * 15.999)
-    rate = 0.0
-    for symbol, count in (("C", 21), ("H", 24), ("O", 4)):
-        energy_ev, cross_section, _ = table_of(symbol)
-        rate += per_nm3 * count * cross_section[37] * (1 + 1 / ELEMENTS[symbol].atomic_number)
-    path, _ = collisions("epoxy", float(energy_ev[37]))
-    assert path.mean() == pytest.approx(1 / rate, rel=0.01)
+    molecules = 1.18 * 602.214 / (21 * 12.011 + 24 * 1.008 + 4 * 15.999)
+    atoms = {"C": 21 * molecules, "H": 24 * molecules, "O": 4 * molecules}
+    path, _ = collisions("epoxy", 2000.0)
+    assert optical_depths("epoxy", atoms, 2000.0, path).mean() == pytest.approx(1, rel=0.01)
 
 
 # What the quantiles leave of ELSEPA's transport cross-section, as the tables' card says.
@@ -135,13 +145,13 @@ def test_what_no_atom_turned_has_lost_energy_along_its_path_alone(layers, beam_k
         if material.is_vacuum:
             continue
 
-        def slope(_, energy, material=material):
-            return -transport.stopping_power(material, energy)
+        def slope(_, state, material=material):
+            rate = transport.scattering_per_nm(material, state[:1]).sum()
+            return -transport.stopping_power(material, state[:1])[0], rate
 
-        rate = transport.scattering_per_nm(material, np.array([energy_ev])).sum()
-        optical_depth += thickness_nm * rate
-        solution = integrate.solve_ivp(slope, (0, thickness_nm), [energy_ev], rtol=1e-9, atol=1e-9)
-        energy_ev = solution.y[0, -1]
+        start = [energy_ev, optical_depth]
+        solution = integrate.solve_ivp(slope, (0, thickness_nm), start, rtol=1e-9, atol=1e-9)
+        energy_ev, optical_depth = solution.y[:, -1]
     share, energies_ev = flown_straight(layers, beam_kv)
     expected = np.exp(-optical_depth)
     assert abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / 100_000)
@@ -257,3 +267,45 @@ def test_any_layers_keep_electrons_whole(below, beam_kv, tilt_deg):
 def test_what_makes_no_sense_is_refused(layers, options, says):
     with pytest.raises(PorescopeError, match=says):
         trace_layers(layers, **{"beam_kv": 1.0, "electrons": 10} | options)
+
+
+def backscattered_in_small_steps(name, beam_kv, electrons, step_nm):
+    """Share of electrons that come back, from many small steps in doubles, for a pure element."""
+    random = np.random.default_rng(0)
+    material = as_material(name)
+    tables = transport.elastic_tables()
+    z = ELEMENTS[material.fractions[0][0]].atomic_number
+    element = list(tables["atomic_number"]).index(z)
+    screening = tables["screening"][element].astype(float)
+    quantiles = tables["quantiles"][element].astype(float)
+    energy_ev, depth_nm = np.full(electrons, 1000.0 * beam_kv), np.zeros(electrons)
+    direction = np.tile([1.0, 0.0, 0.0], (electrons, 1))
+    back = 0
+    while len(energy_ev):
+        energy_ev = energy_ev - step_nm * transport.stopping_power(material, energy_ev)
+        depth_nm = depth_nm + step_nm * direction[:, 0]
+        kept = (depth_nm >= 0) & (energy_ev > 50)
+        back += np.count_nonzero(depth_nm < 0)
+        energy_ev, depth_nm, direction = energy_ev[kept], depth_nm[kept], direction[kept]
+        rate = transport.scattering_per_nm(material, energy_ev)[0]
+        hit = np.flatnonzero(random.random(len(rate)) < -np.expm1(-rate * step_nm))
+        row = np.interp(np.log(energy_ev[hit]), np.log(tables["energy_ev"]), np.arange(60))
+        row = (row + random.random(len(hit))).astype(int)
+        place = 128 * random.random(len(hit))
+        node = place.astype(int)
+        low, high = quantiles[row, node], quantiles[row, node + 1]
+        w = low + (place - node) * (high - low)
+        cosine = 1 - 2 * screening[row] * w / (1 + screening[row] - w)
+        # Any vector across, turned by a random angle through the plane of two others.
+        across = np.cross(direction[hit], random.normal(size=(len(hit), 3)))
+        across /= np.linalg.norm(across, axis=1, keepdims=True)
+        direction[hit] = cosine[:, None] * direction[hit] + np.sqrt(1 - cosine**2)[:, None] * across
+    return back / electrons
+
+
+@pytest.mark.parametrize(("name", "beam_kv", "step_nm"), [("gold", 1, 0.02), ("carbon", 0.5, 0.02)])
+def test_backscatter_is_that_of_small_steps(name, beam_kv, step_nm):
+    count = 15_000
+    expected = backscattered_in_small_steps(name, beam_kv, count, step_nm)
+    ours = trace_bulk(name, beam_kv, electrons=20 * count).backscattered.mean()
+    assert abs(ours - expected) < 3.5 * np.sqrt(expected * (1 - expected) / count)

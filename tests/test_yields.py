@@ -74,7 +74,7 @@ def test_energy_and_depth_of_the_backscattered(name, beam_kv, mean_share, depths
         mean_share, abs=0.05
     )
     quantiles = np.quantile(histories.deepest_nm[back], (0.5, 0.9, 0.99))
-    np.testing.assert_allclose(quantiles, depths_nm, rtol=0.07)
+    np.testing.assert_allclose(quantiles, depths_nm, rtol=0.1)
 
 
 def test_density_alone_does_not_change_a_bulk():

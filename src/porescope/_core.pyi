@@ -258,9 +258,9 @@ class Materials:
 
     Parameters
     ----------
-    at_range : array of shape (materials, 513, 3), float32
-        Energy in eV, mean free path in nm and row in the elastic tables, over the residual range in
-        units of that at 50 eV: 32 nodes for each doubling.
+    at_range : array of shape (materials, 513, 4), float32
+        Energy in eV, mean free path in nm, row in the elastic tables, and the mean free path's
+        derivative, over the residual range in units of that at 50 eV: 32 nodes for each doubling.
     range_nm : array of shape (materials, 321), float32
         Residual range over the energy in units of 32 eV, as many nodes for each doubling.
     shares : array of shape (materials, rows, elements), float32
@@ -340,7 +340,7 @@ def first_collisions(
     count: int,
     seed: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the first elastic collision of electrons, without energy loss, to check the tables by.
+    """Return the first elastic collision of electrons, to check the tables by.
 
     Returns
     -------

@@ -22,8 +22,8 @@ from porescope.imaging.materials import ELEMENTS, Material, as_material
 CUT_OFF_EV = 50.0
 LOWEST_BEAM_KV = 0.1
 HIGHEST_BEAM_KV = 30.0
-# Secondaries from deeper than this many escape depths are one in twenty thousand.
-_ESCAPE_DEPTHS = 10.0
+# A secondary from deeper than this many escape depths gets out once in a thousand times or less.
+_ESCAPE_DEPTHS = 7.0
 
 # Energies to integrate over, and the nodes of the core's tables (cuda/materials.hpp).
 _FINE_EV = np.geomspace(CUT_OFF_EV, 33_000.0, 8192)
@@ -151,7 +151,9 @@ def core_materials(materials: tuple[Material, ...]) -> _core.Materials:
         energy = np.interp(_RANGE_NODES * fine_range[0], fine_range, _FINE_EV)
         row = np.log(energy / table_ev[0]) / np.log(table_ev[-1] / table_ev[0]) * last_row
         mean_free_path = 1 / scattering_per_nm(material, energy).sum(axis=0)
-        at_range.append(np.stack([energy, mean_free_path, np.clip(row, 0, last_row)], axis=-1))
+        slope = np.gradient(mean_free_path, _RANGE_NODES * fine_range[0])
+        row = np.clip(row, 0, last_row)
+        at_range.append(np.stack([energy, mean_free_path, row, slope], axis=-1))
         range_nm.append(residual_range_nm(material, _ENERGY_NODES_EV))
         rate = np.zeros((len(symbols), len(table_ev)))
         rate[[symbols.index(symbol) for symbol, _ in material.fractions]] = scattering_per_nm(
