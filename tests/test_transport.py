@@ -309,3 +309,21 @@ def test_backscatter_is_that_of_small_steps(name, beam_kv, step_nm):
     expected = backscattered_in_small_steps(name, beam_kv, count, step_nm)
     ours = trace_bulk(name, beam_kv, electrons=20 * count).backscattered.mean()
     assert abs(ours - expected) < 3.5 * np.sqrt(expected * (1 - expected) / count)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [("carbon", 1.5)],
+        [("carbon", 0.5), ("carbon", 1.0)],
+        # None gets over the gap from the second foil.
+        [("carbon", 1.5), ("vacuum", 2.0), ("carbon", 1.5)],
+    ],
+)
+def test_secondaries_of_a_foil_that_electrons_fly_straight_through(layers):
+    carbon = as_material("carbon")
+    loss = transport.stopping_power(carbon, np.array([30_000.0]))[0]
+    escape_nm = carbon.lambda_nm * (1 - np.exp(-1.5 / carbon.lambda_nm))
+    expected = 0.5 * loss / carbon.eps_ev * escape_nm
+    histories = trace_layers(layers, 30, electrons=20_000)
+    assert histories.secondaries.mean() == pytest.approx(expected, rel=0.04)
