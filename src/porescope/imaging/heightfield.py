@@ -58,7 +58,7 @@ def extract_heightfield(
     layers: int = 2,
     device: Device = "auto",
     *,
-    spacing_nm: Sequence[float] = (1.0, 1.0, 1.0),
+    spacing_nm: Sequence[float] | None = None,
     level: float | None = None,
     threads: int = 0,
 ) -> HeightField:
@@ -83,7 +83,8 @@ def extract_heightfield(
         Where primitives are worked on; "auto" takes a GPU if there is one. On a GPU the arrays are
         torch tensors there.
     spacing_nm : sequence of three floats, optional
-        Voxel size (z, y, x) of an array; depths of a volume come in its unit. A stack has its own.
+        Voxel size (z, y, x) of an array, 1 by default; depths of a volume come in its unit. A stack
+        has its own, primitives have none.
     level : float, optional
         Value from which a continuous field is solid.
     threads : int, optional
@@ -106,6 +107,8 @@ def extract_heightfield(
         if shape is not None:
             raise PorescopeError("A volume has a shape of its own; leave out the shape.")
         return _of_volume(sample, float(plane_z), int(layers), spacing_nm, level, threads)
+    if level is not None or spacing_nm is not None:
+        raise PorescopeError("Primitives have no level and no voxel size; leave these out.")
     rows, columns = _plane_shape(sample, shape)
     _check_plane(sample, plane_z, shape)
     if use_gpu(device):
@@ -154,16 +157,11 @@ def _plane_shape(sample: Primitives, shape: Sequence[int] | None) -> tuple[int, 
 
 def _check_plane(sample: Primitives, plane_z: float, shape: Sequence[int] | None) -> None:
     """Refuse a plane outside a sample whose box is known; loose primitives have no outside."""
-    boxes = [box for box in (sample.shape, shape) if box is not None and len(box) == 3]
-    if not boxes:
-        return
-    lowest, highest = sample.bounds[SLICES]
-    lowest = min(lowest, 0.0)
-    highest = max(highest, *(box[SLICES] for box in boxes))
-    if not lowest <= plane_z <= highest:
+    box = shape if shape is not None and len(shape) == 3 else sample.shape
+    if box is not None and not 0 <= plane_z < box[SLICES]:
         raise PorescopeError(
-            f"The plane at {plane_z:g} lies outside the sample, which reaches from {lowest:g} to "
-            f"{highest:g}."
+            f"The plane at {plane_z:g} lies outside the sample, which reaches from 0 to "
+            f"{box[SLICES]:g}."
         )
 
 
@@ -171,7 +169,7 @@ def _of_volume(
     sample: Stack | NDArray[Any],
     plane_z: float,
     layers: int,
-    spacing_nm: Sequence[float],
+    spacing_nm: Sequence[float] | None,
     level: float | None,
     threads: int,
 ) -> HeightField:
@@ -180,12 +178,17 @@ def _of_volume(
         sample = sample.data
     volume = np.asarray(sample)
     if volume.ndim != 3:
-        raise PorescopeError(f"A volume has three axes (z, y, x), not {volume.ndim}.")
-    if level is None and volume.dtype.kind == "i":
-        if volume.min(initial=0) < 0:
-            raise PorescopeError("Labels must not be negative.")
-        volume = volume.astype(np.uint32)
-    spacing = checked_spacing_nm(spacing_nm)  # type: ignore[arg-type]
+        raise PorescopeError(
+            f"A sample is a volume with three axes (z, y, x) or primitives, not {volume.ndim} axes."
+        )
+    if volume.dtype.kind == "i" and volume.min(initial=0) < 0:
+        raise PorescopeError("Labels must not be negative.")
+    if volume.dtype.kind in "iu" and volume.dtype.itemsize > 4 - 2 * (level is not None):
+        volume = volume != 0 if level is None else volume.astype(np.float64)
+    elif volume.dtype.kind == "i":
+        volume = volume.astype(f"u{volume.dtype.itemsize}")
+    volume = volume.astype(volume.dtype.newbyteorder("="), copy=False)
+    spacing = checked_spacing_nm(spacing_nm or (1.0, 1.0, 1.0))  # type: ignore[arg-type]
     if not 0 <= plane_z < volume.shape[SLICES]:
         raise PorescopeError(
             f"The plane at {plane_z:g} lies outside the volume, which has "

@@ -162,6 +162,10 @@ def open_sample(path: Path, spacing_nm: Sequence[float] | None = None) -> Primit
     from porescope.io import read_primitives, read_stack
 
     if path.suffix.lower() == LIST_SUFFIX:
+        if spacing_nm is not None:
+            raise PorescopeError(
+                f"{path} is a list of primitives, which has no voxel size; leave out --spacing-nm."
+            )
         return read_primitives(path)
     try:
         stack = read_stack(path, spacing_nm)

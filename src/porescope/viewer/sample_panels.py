@@ -244,6 +244,8 @@ class HeightfieldPanel(Panel):
     def _replace_channels(
         self, layer: Layer, question: Question, pixels: dict[str, NDArray[Any]]
     ) -> None:
+        # In a grid, napari lays out all of it anew for each layer that comes or goes.
+        self.viewer.canvas.grid.enabled = False
         for channel in list(self._channels.values()):
             self.viewer.layers.remove(channel)
         shown = self.show_layers(channel_layers(question, pixels))
@@ -255,9 +257,10 @@ class HeightfieldPanel(Panel):
         """Show all channels side by side, or the first above the sample."""
         if self._channels:
             beside = self.side_by_side.isChecked()
-            self.viewer.canvas.grid.enabled = beside
+            self.viewer.canvas.grid.enabled = False
             for index, channel in enumerate(self._channels.values()):
                 channel.visible = beside or index == 0
+            self.viewer.canvas.grid.enabled = beside
             self.viewer.reset_view()
 
 
