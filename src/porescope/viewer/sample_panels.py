@@ -233,7 +233,7 @@ class HeightfieldPanel(Panel):
     ) -> None:
         if layer not in self.viewer.layers:
             return
-        if self._shown != (layer, _shapes(pixels)):
+        if self._shown != (layer, _shapes(pixels)) or self._channels.keys() != pixels.keys():
             self._replace_channels(layer, question, pixels)
         for name, channel in self._channels.items():
             # Setting new data would have napari lay out its sliders anew, at each step.
@@ -244,12 +244,17 @@ class HeightfieldPanel(Panel):
     def _replace_channels(
         self, layer: Layer, question: Question, pixels: dict[str, NDArray[Any]]
     ) -> None:
-        # In a grid, napari lays out all of it anew for each layer that comes or goes.
+        # Layers that come and go cost napari a third of a second each, in a grid more.
         self.viewer.canvas.grid.enabled = False
-        for channel in list(self._channels.values()):
-            self.viewer.layers.remove(channel)
-        shown = self.show_layers(channel_layers(question, pixels))
-        self._channels = dict(zip(pixels, shown, strict=True))
+        same_sample = self._shown is not None and self._shown[0] is layer
+        for name, channel in list(self._channels.items()):
+            if not (same_sample and name in pixels and channel.data.shape == pixels[name].shape):
+                del self._channels[name]
+                self.viewer.layers.remove(channel)
+        missing = {name: pixels[name] for name in pixels if name not in self._channels}
+        shown = self.show_layers(channel_layers(question, missing))
+        known = self._channels | dict(zip(missing, shown, strict=True))
+        self._channels = {name: known[name] for name in pixels}
         self._shown = (layer, _shapes(pixels))
         self._arrange()
 
