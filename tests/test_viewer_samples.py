@@ -282,6 +282,8 @@ def test_layers_may_go_at_any_time(qtbot, panel, viewer):
     slide(qtbot, panel, viewer, 5)
     assert viewer.layers["entry 2"].translate[0] == 25
     assert "exit 2" not in viewer.layers
+    show(qtbot, panel)
+    assert "exit 2" in viewer.layers
     viewer.dims.ndisplay = 3
     viewer.dims.ndisplay = 2
     viewer.layers.selection.active = viewer.layers["normal"]

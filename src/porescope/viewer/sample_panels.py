@@ -175,6 +175,8 @@ class HeightfieldPanel(Panel):
         if not self.sample.currentText():
             raise PorescopeError("There is no sample; make one in the section Sample, or load one.")
         self.viewer.dims.ndisplay = 2
+        if self._shown is not None:
+            self._shown = (self._shown[0], {})  # channels that were deleted come back
         self._ask(self.viewer.layers[self.sample.currentText()])
 
     def _sample_changed(self) -> None:
@@ -233,7 +235,7 @@ class HeightfieldPanel(Panel):
     ) -> None:
         if layer not in self.viewer.layers:
             return
-        if self._shown != (layer, _shapes(pixels)) or self._channels.keys() != pixels.keys():
+        if self._shown != (layer, _shapes(pixels)):
             self._replace_channels(layer, question, pixels)
         for name, channel in self._channels.items():
             # Setting new data would have napari lay out its sliders anew, at each step.
