@@ -28,6 +28,12 @@ def test_grey_values_of_any_type(dtype):
     assert np.allclose(field.entry[0], 3)
 
 
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "f4"])
+def test_grey_values_may_be_negative(dtype):
+    grey = np.where(STEP, 50, -50).astype(dtype)
+    assert np.allclose(extract_heightfield(grey, 2, level=0).entry[0], 3)
+
+
 def test_a_stack_has_its_own_voxel_size():
     stack = Stack(data=STEP, spacing_nm=(10, 5, 5))
     assert (extract_heightfield(stack, 2).entry[0] == 30).all()

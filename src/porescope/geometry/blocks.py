@@ -116,6 +116,15 @@ def voxel_centres_nm(shape: Triple, spacing_nm: Sequence[float]) -> Coordinates:
     return z_nm, y_nm, x_nm
 
 
+def spread_centres_nm(shape: Triple, spacing_nm: Sequence[float]) -> Coordinates:
+    """Return where the centres of the voxels that :func:`spread` chooses lie along z, y and x."""
+    z_nm, y_nm, x_nm = (
+        axis_nm[part]
+        for axis_nm, part in zip(voxel_centres_nm(shape, spacing_nm), spread(shape), strict=True)
+    )
+    return z_nm, y_nm, x_nm
+
+
 def checked_shape(shape: Sequence[int]) -> Triple:
     """Return the number of voxels (z, y, x), or refuse it."""
     if len(shape) != 3 or not all(_is_whole(n) and n > 0 for n in shape):

@@ -23,9 +23,8 @@ from porescope.geometry.blocks import (
     check_seed,
     checked_shape,
     checked_voxel_nm,
-    spread,
+    spread_centres_nm,
     upper_quantile,
-    voxel_centres_nm,
 )
 from porescope.geometry.spheroids import PoreSample, boxes, check_pore_count
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress
@@ -136,10 +135,7 @@ def _order(
     Pores come one after another, and each grows from its centre: a voxel becomes pore at the index
     of the first pore that reaches it plus its distance from that pore's centre, in radii.
     """
-    z_nm, y_nm, x_nm = (
-        axis_nm[part]
-        for axis_nm, part in zip(voxel_centres_nm(shape, spacing_nm), spread(shape), strict=True)
-    )
+    z_nm, y_nm, x_nm = spread_centres_nm(shape, spacing_nm)
     order = np.full((len(z_nm), len(y_nm), len(x_nm)), np.inf)
     semi_axes_nm = np.repeat(radii_nm[:, np.newaxis], 3, axis=1)
     for index, box, distance in boxes(centres_nm, semi_axes_nm, (z_nm, y_nm, x_nm)):

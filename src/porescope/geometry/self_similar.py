@@ -24,6 +24,7 @@ from porescope.geometry.blocks import (
     checked_shape,
     checked_voxel_nm,
     spread,
+    spread_centres_nm,
     upper_quantile,
     voxel_centres_nm,
 )
@@ -198,12 +199,8 @@ def _level_nm(
     cancel: Cancel,
 ) -> float:
     """Return the level of the copies that gives the whole its solid fraction."""
-    chosen = spread(shape)
-    z_nm, y_nm, x_nm = (
-        axis_nm[part]
-        for axis_nm, part in zip(voxel_centres_nm(shape, spacing_nm), chosen, strict=True)
-    )
-    here = np.asarray(solid[chosen]) != 0
+    z_nm, y_nm, x_nm = spread_centres_nm(shape, spacing_nm)
+    here = np.asarray(solid[spread(shape)]) != 0
     share = here.mean()
     if share <= solid_fraction:
         raise PorescopeError(

@@ -32,7 +32,7 @@ from porescope.geometry.blocks import (
     check_seed,
     checked_shape,
     checked_voxel_nm,
-    spread,
+    spread_centres_nm,
     upper_quantile,
     voxel_centres_nm,
 )
@@ -264,10 +264,7 @@ def _levels(
     cancel: Cancel,
 ) -> tuple[float, ...]:
     """Return the level of each field that leaves its fraction of what was solid before it."""
-    z_nm, y_nm, x_nm = (
-        axis_nm[part]
-        for axis_nm, part in zip(voxel_centres_nm(shape, spacing_nm), spread(shape), strict=True)
-    )
+    z_nm, y_nm, x_nm = spread_centres_nm(shape, spacing_nm)
     levels = []
     solid = np.ones((len(z_nm), len(y_nm), len(x_nm)), dtype=bool)
     for field, fraction in zip(fields, fractions, strict=True):

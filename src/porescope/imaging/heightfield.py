@@ -165,6 +165,26 @@ def _check_plane(sample: Primitives, plane_z: float, shape: Sequence[int] | None
         )
 
 
+def _labels(volume: NDArray[Any]) -> NDArray[Any]:
+    """Return labels in a type that the core takes."""
+    if volume.dtype.kind not in "iu":
+        return _native(volume)
+    if volume.dtype.kind == "i" and volume.min(initial=0) < 0:
+        raise PorescopeError("Labels must not be negative.")
+    wide = volume.dtype.itemsize > 4
+    return volume != 0 if wide else volume.astype(f"u{volume.dtype.itemsize}", copy=False)
+
+
+def _grey_values(volume: NDArray[Any]) -> NDArray[Any]:
+    """Return grey values in a type that the core takes, negative ones too."""
+    wide = volume.dtype.kind == "u" and volume.dtype.itemsize > 2
+    return volume.astype(np.float64) if wide or volume.dtype.kind == "i" else _native(volume)
+
+
+def _native(volume: NDArray[Any]) -> NDArray[Any]:
+    return volume.astype(volume.dtype.newbyteorder("="), copy=False)
+
+
 def _of_volume(
     sample: Stack | NDArray[Any],
     plane_z: float,
@@ -181,13 +201,7 @@ def _of_volume(
         raise PorescopeError(
             f"A sample is a volume with three axes (z, y, x) or primitives, not {volume.ndim} axes."
         )
-    if volume.dtype.kind == "i" and volume.min(initial=0) < 0:
-        raise PorescopeError("Labels must not be negative.")
-    if volume.dtype.kind in "iu" and volume.dtype.itemsize > 4 - 2 * (level is not None):
-        volume = volume != 0 if level is None else volume.astype(np.float64)
-    elif volume.dtype.kind == "i":
-        volume = volume.astype(f"u{volume.dtype.itemsize}")
-    volume = volume.astype(volume.dtype.newbyteorder("="), copy=False)
+    volume = _grey_values(volume) if level is not None else _labels(volume)
     spacing = checked_spacing_nm(spacing_nm or (1.0, 1.0, 1.0))  # type: ignore[arg-type]
     if not 0 <= plane_z < volume.shape[SLICES]:
         raise PorescopeError(

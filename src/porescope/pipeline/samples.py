@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from porescope.errors import PorescopeError
 from porescope.geometry import Primitives, voxelize
 from porescope.geometry.blocks import Sample as SlabbedSample
 from porescope.geometry.blocks import checked_shape
-from porescope.pipeline.step import Parameters, parse_parameters
+from porescope.pipeline.step import Parameters, find, parse_parameters, summary_of
 from porescope.stack import Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
@@ -63,10 +62,11 @@ def sample_kind(name: str) -> Callable[[Function], Function]:
     """Register a function as a kind of sample; its docstring's first line is the summary."""
 
     def register(function: Function) -> Function:
-        summary = (inspect.getdoc(function) or "").splitlines()[0]
         hints = get_type_hints(function)
         made = hints["return"] is Primitives
-        _REGISTERED[name] = SampleKind(name, summary, hints["parameters"], function, made)
+        _REGISTERED[name] = SampleKind(
+            name, summary_of(function), hints["parameters"], function, made
+        )
         return function
 
     return register
@@ -87,10 +87,7 @@ def find_sample_kind(name: str) -> SampleKind:
     PorescopeError
         If there is none of that name.
     """
-    known = sample_kinds()
-    if name not in known:
-        raise PorescopeError(f"There is no sample {name!r}; choose from {', '.join(known)}.")
-    return known[name]
+    return find("sample", name, sample_kinds())
 
 
 def draw_sample(

@@ -104,6 +104,27 @@ def _explain(whose: str, model: type[Parameters], error: ValidationError) -> str
     return f"{whose}: {name} is {first['input']!r}; {_lower_first(first['msg'])}."
 
 
+def summary_of(function: Callable[..., Any]) -> str:
+    """Return what a registered function does: the first line of its docstring."""
+    return (inspect.getdoc(function) or "").splitlines()[0]
+
+
+Registered = TypeVar("Registered")
+
+
+def find(what: str, name: str, known: Mapping[str, Registered]) -> Registered:
+    """Return what is registered under a name.
+
+    Raises
+    ------
+    PorescopeError
+        If nothing is; lists what there is. ``what`` is what such a thing is called.
+    """
+    if name not in known:
+        raise PorescopeError(f"There is no {what} {name!r}; choose from {', '.join(known)}.")
+    return known[name]
+
+
 def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
@@ -118,9 +139,10 @@ def step(
     """Register a function as a step; its docstring's first line is the summary."""
 
     def register(function: Function) -> Function:
-        summary = (inspect.getdoc(function) or "").splitlines()[0]
         parameters = get_type_hints(function)["parameters"]
-        _REGISTERED[name] = Step(name, summary, parameters, function, saved, uses, made)
+        _REGISTERED[name] = Step(
+            name, summary_of(function), parameters, function, saved, uses, made
+        )
         return function
 
     return register
@@ -141,7 +163,4 @@ def find_step(name: str) -> Step:
     PorescopeError
         If there is none of that name.
     """
-    known = steps()
-    if name not in known:
-        raise PorescopeError(f"There is no step {name!r}; choose from {', '.join(known)}.")
-    return known[name]
+    return find("step", name, steps())
