@@ -86,7 +86,7 @@ def test_ratio_grows_as_the_root_of_the_brightness():
     for area, snr in ((bright[:, : SIZE // 2], 5), (bright[:, SIZE // 2 :], 10)):
         assert area.mean() / area.std() == pytest.approx(snr, rel=0.015)
     np.testing.assert_array_equal(
-        noise_for_snr(image, 10), noise_for_snr(image, 10, brightness=0.5)
+        noise_for_snr(image, 10), noise_for_snr(image, 10, brightness=0.46875)
     )
 
 
@@ -212,7 +212,7 @@ def test_alignment_with_minus_the_offsets_undoes_drift(texture):
     still = np.array([texture.slice(0.2 * z, (96, 96)) for z in range(6)])
     stack = Stack(apply_drift(still, offsets), spacing_nm=(10, 3, 3))
     undone = Alignment(-offsets).apply(stack)
-    top, left = (int(round(at / 3)) for at in undone.origin_yx_nm)
+    top, left = (round(at / 3) for at in undone.origin_yx_nm)
     seen = still[:, top : top + undone.shape[1], left : left + undone.shape[2]]
     inside = np.s_[:, 8:-8, 8:-8]
     np.testing.assert_allclose(
