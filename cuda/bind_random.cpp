@@ -16,8 +16,8 @@ namespace {
 
 std::array<std::uint32_t, 4> philox4x32_words(const std::array<std::uint32_t, 4>& counter,
                                               const std::array<std::uint32_t, 2>& key) {
-    const PhiloxBlock block =
-        philox4x32({{counter[0], counter[1], counter[2], counter[3]}}, {{key[0], key[1]}});
+    const PhiloxBlock block = philox4x32(
+        PhiloxBlock{{counter[0], counter[1], counter[2], counter[3]}}, PhiloxKey{{key[0], key[1]}});
     return {block.word[0], block.word[1], block.word[2], block.word[3]};
 }
 

@@ -2,18 +2,22 @@
 #include "bindings.hpp"
 
 #include <nanobind/stl/array.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
+#include <string>
 #include <tuple>
 #include <vector>
 
+#include "montecarlo.hpp"
 #include "parallel.hpp"
-#include "plane_layers.hpp"
-#include "transport.hpp"
+#include "voxel_sample.hpp"
 
 namespace nb = nanobind;
 
@@ -25,72 +29,169 @@ using Floats = nb::ndarray<const float, nb::ndim<Axes>, nb::c_contig, nb::device
 template <std::size_t Axes>
 using FloatsOut = nb::ndarray<nb::numpy, float, nb::ndim<Axes>>;
 
+// Tables of materials, each with a row for vacuum, number 0, before those of the solids.
 class Materials {
   public:
-    Materials(const Floats<3>& at_range, const Floats<2>& range_nm, const Floats<3>& shares,
-              const Floats<2>& constants, const Floats<2>& screening, const Floats<3>& quantiles,
+    Materials(const Floats<3>& at_range, const Floats<2>& range_nm, const Floats<2>& constants,
+              const Floats<2>& screening, const Floats<3>& quantiles, float top_ev, float log_step,
               float secondary_reach_nm)
-        : count_(constants.shape(0)),
-          elements_(screening.shape(0)),
-          rows_(screening.shape(1)),
-          secondary_reach_nm_(secondary_reach_nm) {
-        const bool fits = count_ > 0 && elements_ > 0 && rows_ > 0 && at_range.shape(0) == count_ &&
-                          at_range.shape(1) == range_nodes && at_range.shape(2) == 4 &&
-                          range_nm.shape(0) == count_ && range_nm.shape(1) == energy_nodes &&
-                          shares.shape(0) == count_ && shares.shape(1) == rows_ &&
-                          shares.shape(2) == elements_ && constants.shape(1) == 4 &&
-                          quantiles.shape(0) == elements_ && quantiles.shape(1) == rows_ &&
+        : count_(constants.shape(0)) {
+        const std::size_t rows = screening.shape(1);
+        const bool fits = count_ > 1 && count_ <= most_materials && rows > 1 &&
+                          at_range.shape(0) == count_ && at_range.shape(1) == range_nodes &&
+                          at_range.shape(2) == 2 && range_nm.shape(0) == count_ &&
+                          range_nm.shape(1) == (rows - 1) * nodes_per_row + 1 &&
+                          constants.shape(1) == 4 && screening.shape(0) == count_ &&
+                          quantiles.shape(0) == count_ && quantiles.shape(1) == rows &&
                           quantiles.shape(2) == quantile_count;
         if (!fits) throw std::invalid_argument("The tables of the materials do not go together.");
-        for (std::size_t k = 0; k < at_range.size(); k += 4) {
-            const float* const node = at_range.data() + k;
-            if (!(node[2] >= 0 && node[2] <= static_cast<float>(rows_ - 1)))
+        for (std::size_t k = 1; k < at_range.size(); k += 2)
+            if (!(at_range.data()[k] >= 0 && at_range.data()[k] <= static_cast<float>(rows)))
                 throw std::invalid_argument("A row of elastic scattering lies outside the tables.");
-            at_range_.push_back({node[0], node[1], node[2], node[3]});
-        }
+        const auto copied = [](std::vector<float>& to, const auto& from) {
+            to.assign(from.data(), from.data() + from.size());
+            return to.data();
+        };
+        view_.at_range = copied(at_range_, at_range);
+        view_.range_nm = copied(range_nm_, range_nm);
+        view_.screening = copied(screening_, screening);
+        view_.quantiles = copied(quantiles_, quantiles);
         for (std::size_t k = 0; k < count_; ++k) {
             const float* const values = constants.data() + 4 * k;
-            constants_.push_back({values[0], values[1], values[2], values[3]});
+            view_.range_at_cut_off_nm[k] = values[0];
+            view_.per_range_at_cut_off[k] = 1 / values[0];
+            view_.per_escape_depth[k] = values[1];
+            view_.secondaries_per_ev[k] = values[2];
+            view_.reach_ratio[k] = values[3];
         }
-        const auto copy = [](std::vector<float>& to, const auto& from) {
-            to.assign(from.data(), from.data() + from.size());
-        };
-        copy(range_nm_, range_nm);
-        copy(shares_, shares);
-        copy(screening_, screening);
-        copy(quantiles_, quantiles);
+        view_.rows = static_cast<std::int32_t>(rows);
+        view_.top_ev = top_ev;
+        view_.log_step = log_step;
+        view_.secondary_reach_nm = secondary_reach_nm;
     }
+    Materials(const Materials&) = delete;  // the view points into it
 
-    std::size_t count() const { return count_; }
-    MaterialsView view() const {
-        return {at_range_.data(),
-                range_nm_.data(),
-                shares_.data(),
-                constants_.data(),
-                screening_.data(),
-                quantiles_.data(),
-                static_cast<std::int32_t>(elements_),
-                static_cast<std::int32_t>(rows_),
-                secondary_reach_nm_};
+    const MaterialsView& view() const { return view_; }
+    float row_of(float energy_ev) const {
+        return static_cast<float>(view_.rows) - std::log(view_.top_ev / energy_ev) / view_.log_step;
     }
     void check(std::int32_t material) const {
-        if (material < 1 || static_cast<std::size_t>(material) > count_)
+        if (material < 1 || static_cast<std::size_t>(material) >= count_)
             throw std::invalid_argument("There is no material of that number.");
     }
 
   private:
-    std::size_t count_, elements_, rows_;
-    float secondary_reach_nm_;
-    std::vector<RangeNode> at_range_;
-    std::vector<float> range_nm_, shares_, screening_, quantiles_;
-    std::vector<MaterialConstants> constants_;
+    std::size_t count_;
+    MaterialsView view_{};
+    std::vector<float> at_range_, range_nm_, screening_, quantiles_;
 };
 
-Electron electron_in(const MaterialsView& materials, std::int32_t material, std::int32_t region,
-                     float energy_ev, const std::array<float, 3>& direction) {
-    const float range_nm = range_at(materials, material, energy_ev);
-    return {{0, 0, 0}, {direction[0], direction[1], direction[2]}, region, material,
-            range_nm,  at_range(materials, material, range_nm)};
+// Voxels ready for electrons at any plane.
+class VoxelSample {
+  public:
+    VoxelSample(
+        const nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>& material,
+        const std::array<float, 3>& spacing_nm)
+        : shape_{material.shape(0), material.shape(1), material.shape(2)}, spacing_nm_(spacing_nm) {
+        if (material.size() == 0 || material.size() >= std::size_t{1} << 31)
+            throw std::invalid_argument("A sample has from 1 to 2^31 - 1 voxels.");
+        for (const float spacing : spacing_nm)
+            if (!(spacing > 0 && std::isfinite(spacing)))
+                throw std::invalid_argument("spacing_nm must be three finite numbers above 0.");
+        const std::uint8_t* const end = material.data() + material.size();
+        porous_ = std::find(material.data(), end, vacuum) != end;
+        last_material_ = *std::max_element(material.data(), end);
+        nb::gil_scoped_release released;
+        words_ = voxel_words(material.data(), static_cast<std::ptrdiff_t>(shape_[0]),
+                             static_cast<std::ptrdiff_t>(shape_[1]),
+                             static_cast<std::ptrdiff_t>(shape_[2]));
+    }
+
+    // Where secondaries come out into pores, see Voxels::surface_depth_nm.
+    void set_surfaces(const nb::ndarray<const std::uint32_t, nb::ndim<3>, nb::c_contig,
+                                        nb::device::cpu>& surfaces) {
+        for (int axis = 0; axis < 3; ++axis)
+            if (surfaces.shape(axis) != shape_[axis])
+                throw std::invalid_argument("Surfaces and voxels have different shapes.");
+        surfaces_.assign(surfaces.data(), surfaces.data() + surfaces.size());
+    }
+
+    Voxels view(float plane, bool periodic) const {
+        const auto count = [&](int axis) { return static_cast<std::int32_t>(shape_[axis]); };
+        const float least = *std::min_element(spacing_nm_.begin(), spacing_nm_.end());
+        return {words_.data(),
+                surfaces_.empty() ? nullptr : surfaces_.data(),
+                count(0),
+                count(1),
+                count(2),
+                {spacing_nm_[0], spacing_nm_[1], spacing_nm_[2]},
+                {1 / spacing_nm_[0], 1 / spacing_nm_[1], 1 / spacing_nm_[2]},
+                least,
+                plane,
+                periodic,
+                porous_};
+    }
+    std::int32_t last_material() const { return last_material_; }
+    bool porous() const { return porous_; }
+
+  private:
+    std::array<std::size_t, 3> shape_;
+    std::array<float, 3> spacing_nm_;
+    bool porous_;
+    std::int32_t last_material_;
+    std::vector<std::uint16_t> words_;
+    std::vector<std::uint32_t> surfaces_;
+};
+
+struct InstructionSet {
+    const char* name;
+    bool available;
+    MonteCarlo monte_carlo;
+};
+
+MonteCarlo monte_carlo_on(const std::string& instruction_set) {
+    const InstructionSet sets[] = {
+#ifdef PORESCOPE_VECTORS
+        {"avx512", __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"),
+         avx512_monte_carlo()},
+        {"avx2", static_cast<bool>(__builtin_cpu_supports("avx2")), avx2_monte_carlo()},
+#endif
+        {"plain", true, plain_monte_carlo()},
+    };
+    for (const InstructionSet& set : sets)
+        if (set.available && (instruction_set.empty() || instruction_set == set.name))
+            return set.monte_carlo;
+    throw std::invalid_argument("This processor does not have the instruction set " +
+                                instruction_set + ".");
+}
+
+// The regions of layers given from the top, each with a material (vacuum too) and a thickness, of
+// which the last may be infinite. A secondary that comes to a gap does not get over it.
+inline std::vector<PlaneRegion> plane_regions(const std::vector<std::int32_t>& material,
+                                              const std::vector<float>& thickness_nm,
+                                              const MaterialsView& materials) {
+    constexpr float far = std::numeric_limits<float>::infinity();
+    std::vector<PlaneRegion> regions{{-far, 0, vacuum, 0, 0, 0, 0}};
+    float top = 0, attenuation = 0, solid = 0;
+    for (std::size_t layer = 0; layer < material.size(); ++layer) {
+        const float thickness = thickness_nm[layer];
+        const bool filled = material[layer] != vacuum;
+        const float per_nm = filled ? materials.per_escape_depth[material[layer]] : 0;
+        if (!filled) attenuation = far;
+        regions.push_back({top, top + thickness, static_cast<float>(material[layer]), attenuation,
+                           per_nm, solid, 0});
+        top += thickness;
+        attenuation += thickness * per_nm;
+        if (filled) solid += thickness;
+    }
+    regions.push_back({top, far, vacuum, far, 0, solid, 0});
+    solid = 0;
+    for (std::size_t region = regions.size() - 1; region-- > 1;) {
+        regions[region].solid_below_nm = solid;
+        if (regions[region].material != vacuum)
+            solid += regions[region].bottom_nm - regions[region].top_nm;
+    }
+    return regions;
 }
 
 // Histories of electrons that come down on plane layers.
@@ -98,7 +199,7 @@ std::tuple<FloatsOut<1>, FloatsOut<2>, FloatsOut<1>, FloatsOut<1>> trace_layers(
     const Materials& materials, const std::vector<std::int32_t>& layer_material,
     const std::vector<float>& thickness_nm, float energy_ev, const std::array<float, 3>& direction,
     std::uint32_t first, std::uint32_t electrons, std::uint64_t seed, bool secondaries,
-    std::size_t threads) {
+    std::size_t threads, const std::string& instruction_set) {
     if (layer_material.empty() || layer_material.size() != thickness_nm.size())
         throw std::invalid_argument("Each layer needs a material and a thickness.");
     for (const float thickness : thickness_nm)
@@ -107,31 +208,32 @@ std::tuple<FloatsOut<1>, FloatsOut<2>, FloatsOut<1>, FloatsOut<1>> trace_layers(
         if (material != vacuum) materials.check(material);
     if (layer_material[0] == vacuum) throw std::invalid_argument("The first layer must be solid.");
     if (!(direction[0] > 0)) throw std::invalid_argument("The beam must come down on the layers.");
+    const MonteCarlo monte_carlo = monte_carlo_on(instruction_set);
     std::unique_ptr<float[]> energy(new float[electrons]),
         exit(new float[3 * std::size_t{electrons}]), deepest(new float[electrons]),
         secondary(new float[electrons]);
     {
         nb::gil_scoped_release released;
-        const MaterialsView view = materials.view();
-        const std::vector<PlaneRegion> regions = plane_regions(layer_material, thickness_nm, view);
+        const std::vector<PlaneRegion> regions =
+            plane_regions(layer_material, thickness_nm, materials.view());
         const PlaneLayers layers{regions.data(), static_cast<std::int32_t>(regions.size() - 1)};
-        const Electron entering = electron_in(view, layer_material[0], 1, energy_ev, direction);
-        constexpr std::size_t piece = 256;
+        constexpr std::uint32_t piece = 4096;
         share_out((electrons + piece - 1) / piece, threads, [&](const auto& next) {
-            for (std::size_t begin; (begin = next() * piece) < electrons;)
-                for (std::size_t k = begin; k < std::min<std::size_t>(begin + piece, electrons);
-                     ++k) {
-                    const auto number = static_cast<std::uint32_t>(first + k);
-                    const Outcome outcome =
-                        secondaries ? history<true>(entering, layers, view, seed, 0, number)
-                                    : history<false>(entering, layers, view, seed, 0, number);
-                    energy[k] = outcome.energy_ev;
-                    exit[3 * k] = outcome.direction.z;
-                    exit[3 * k + 1] = outcome.direction.y;
-                    exit[3 * k + 2] = outcome.direction.x;
-                    deepest[k] = outcome.deepest_nm;
-                    secondary[k] = outcome.secondaries;
-                }
+            for (std::size_t begin; (begin = next() * piece) < electrons;) {
+                const auto offset = static_cast<std::uint32_t>(begin);
+                monte_carlo.layers({&materials.view(),
+                                    &layers,
+                                    {direction[0], direction[1], direction[2]},
+                                    materials.row_of(energy_ev),
+                                    first + offset,
+                                    std::min(piece, electrons - offset),
+                                    seed,
+                                    secondaries,
+                                    energy.get() + begin,
+                                    exit.get() + 3 * begin,
+                                    deepest.get() + begin,
+                                    secondary.get() + begin});
+            }
         });
     }
     const std::size_t count = electrons;
@@ -141,6 +243,62 @@ std::tuple<FloatsOut<1>, FloatsOut<2>, FloatsOut<1>, FloatsOut<1>> trace_layers(
             to_numpy<float, 1>(std::move(secondary), {count})};
 }
 
+// Rows of pixels of a plane: sums [signal][y][x], in electrons.
+nb::ndarray<nb::numpy, float, nb::ndim<3>> image_plane(
+    const Materials& materials, const VoxelSample& sample, float plane, float energy_ev,
+    const std::array<float, 3>& direction, std::uint32_t electrons, float pixel_nm,
+    const std::array<std::int32_t, 2>& pixels, float probe_nm, const Floats<2>& windows,
+    bool secondaries, bool periodic, std::uint64_t seed, std::uint32_t first_row,
+    std::uint32_t rows, std::size_t threads, const std::string& instruction_set) {
+    if (sample.last_material() > 0) materials.check(sample.last_material());
+    const Voxels voxels = sample.view(plane, periodic);
+    if (!(plane >= 0 && plane < static_cast<float>(voxels.depth)))
+        throw std::invalid_argument("The plane lies outside the sample.");
+    if (!(direction[0] > 0)) throw std::invalid_argument("The beam must come down on the sample.");
+    if (windows.shape(1) != 10) throw std::invalid_argument("A window has ten numbers.");
+    if (electrons == 0 || pixels[0] <= 0 || pixels[1] <= 0 || !(pixel_nm > 0) || !(probe_nm >= 0) ||
+        first_row + rows > static_cast<std::uint32_t>(pixels[0]))
+        throw std::invalid_argument("The image has no pixels or no electrons.");
+    const MonteCarlo monte_carlo = monte_carlo_on(instruction_set);
+    std::vector<DetectorWindow> detectors;
+    for (std::size_t k = 0; k < windows.shape(0); ++k) {
+        const float* const v = windows.data() + 10 * k;
+        detectors.push_back({v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9]});
+    }
+    constexpr float least = 1e-20f;  // no direction is 0 along an axis, see turned()
+    const Beam beam{direction[0],
+                    direction[1] + least,
+                    direction[2] + least,
+                    materials.row_of(energy_ev),
+                    probe_nm,
+                    pixels[0],
+                    pixels[1],
+                    pixel_nm,
+                    electrons,
+                    detectors.data(),
+                    static_cast<std::int32_t>(detectors.size())};
+    const std::size_t wide = static_cast<std::size_t>(pixels[1]), count = rows * wide;
+    const std::size_t signals = first_window_signal + detectors.size();
+    std::unique_ptr<float[]> image(new float[signals * count]);
+    {
+        nb::gil_scoped_release released;
+        std::vector<std::int64_t> sums(signals * count, 0);
+        const std::size_t piece = std::clamp<std::size_t>(8192 / electrons, 1, count);
+        share_out((count + piece - 1) / piece, threads, [&](const auto& next) {
+            for (std::size_t begin; (begin = next() * piece) < count;)
+                monte_carlo.pixels({&materials.view(), &voxels, &beam,
+                                    static_cast<std::uint32_t>(first_row * wide + begin),
+                                    static_cast<std::uint32_t>(std::min(piece, count - begin)),
+                                    seed, secondaries, sums.data(),
+                                    static_cast<std::uint32_t>(first_row * wide), count});
+        });
+        std::transform(sums.begin(), sums.end(), image.get(), [](std::int64_t parts) {
+            return static_cast<float>(static_cast<double>(parts) / parts_of_electron);
+        });
+    }
+    return to_numpy<float, 3>(std::move(image), {signals, rows, wide});
+}
+
 // First collisions alone: free paths and new directions.
 std::tuple<FloatsOut<1>, FloatsOut<2>> first_collisions(const Materials& materials,
                                                         std::int32_t material, float energy_ev,
@@ -148,15 +306,19 @@ std::tuple<FloatsOut<1>, FloatsOut<2>> first_collisions(const Materials& materia
                                                         std::uint32_t count, std::uint64_t seed) {
     materials.check(material);
     std::unique_ptr<float[]> path(new float[count]), turned_to(new float[3 * std::size_t{count}]);
-    const MaterialsView view = materials.view();
-    const Electron electron = electron_in(view, material, 0, energy_ev, direction);
+    const MaterialsView& view = materials.view();
+    const PhiloxKey key = philox_key(seed);
+    const float range_nm = range_at(view, material, materials.row_of(energy_ev));
+    const State<float> state = at_range(view, material, range_nm);
     for (std::uint32_t number = 0; number < count; ++number) {
-        const Numbers numbers = numbers_of(seed, 0, number, 0);
-        path[number] = path_of(electron.now, numbers.optical_depth);
-        const Axes to = turned(electron.direction,
-                               deflection(view, material, electron.now.elastic_row, numbers.row,
-                                          numbers.element, numbers.angle),
-                               numbers.turn);
+        const auto start = numbers_of<float>(key, 0, number, 0, start_stream);
+        path[number] = path_of(state, negative_log(open_unit_float<float>(start.word[0])));
+        const auto numbers = numbers_of<float>(key, 0, number, 0, collisions_stream);
+        const float half_versine =
+            deflection(view, material, state.row, coarse_unit_float<float>(numbers.word[3]),
+                       open_unit_float<float>(numbers.word[2]));
+        const Axes<float> to = deflected({direction[0], direction[1], direction[2]}, half_versine,
+                                         coarse_unit_float<float>(numbers.word[1] >> 16));
         turned_to[3 * std::size_t{number}] = to.z;
         turned_to[3 * std::size_t{number} + 1] = to.y;
         turned_to[3 * std::size_t{number} + 2] = to.x;
@@ -170,13 +332,24 @@ std::tuple<FloatsOut<1>, FloatsOut<2>> first_collisions(const Materials& materia
 void bind_transport(nb::module_& module) {
     using namespace nb::literals;
     nb::class_<Materials>(module, "Materials")
-        .def(nb::init<const Floats<3>&, const Floats<2>&, const Floats<3>&, const Floats<2>&,
-                      const Floats<2>&, const Floats<3>&, float>(),
-             "at_range"_a, "range_nm"_a, "shares"_a, "constants"_a, "screening"_a, "quantiles"_a,
-             "secondary_reach_nm"_a);
+        .def(nb::init<const Floats<3>&, const Floats<2>&, const Floats<2>&, const Floats<2>&,
+                      const Floats<3>&, float, float, float>(),
+             "at_range"_a, "range_nm"_a, "constants"_a, "screening"_a, "quantiles"_a, "top_ev"_a,
+             "log_step"_a, "secondary_reach_nm"_a);
+    nb::class_<VoxelSample>(module, "VoxelSample")
+        .def(nb::init<
+                 const nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>&,
+                 const std::array<float, 3>&>(),
+             "material"_a, "spacing_nm"_a)
+        .def("set_surfaces", &VoxelSample::set_surfaces, "surfaces"_a)
+        .def_prop_ro("porous", &VoxelSample::porous);
     module.def("trace_layers", &trace_layers, "materials"_a, "layer_material"_a, "thickness_nm"_a,
                "energy_ev"_a, "direction"_a, "first"_a, "electrons"_a, "seed"_a,
-               "secondaries"_a = true, "threads"_a = 0);
+               "secondaries"_a = true, "threads"_a = 0, "instruction_set"_a = "");
+    module.def("image_plane", &image_plane, "materials"_a, "sample"_a, "plane"_a, "energy_ev"_a,
+               "direction"_a, "electrons"_a, "pixel_nm"_a, "pixels"_a, "probe_nm"_a, "windows"_a,
+               "secondaries"_a, "periodic"_a, "seed"_a, "first_row"_a, "rows"_a, "threads"_a = 0,
+               "instruction_set"_a = "");
     module.def("first_collisions", &first_collisions, "materials"_a, "material"_a, "energy_ev"_a,
                "direction"_a, "count"_a, "seed"_a);
 }

@@ -1,10 +1,7 @@
-// Plane layers below z = 0: a bulk, a foil, a stack of films.
+// Plane layers below z = 0: a bulk, a foil, a stack of films. Lengths in nm.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
-#include <limits>
-#include <vector>
 
 #include "transport.hpp"
 
@@ -12,76 +9,81 @@ namespace porescope {
 
 struct PlaneRegion {
     float top_nm, bottom_nm;
-    std::int32_t material;
-    float attenuation_at_top, attenuation_per_nm;
-    float solid_above_nm, solid_below_nm;  // without the region's own
+    float material;
+    float attenuation_at_top, attenuation_per_nm;  // of secondaries on their way to z = 0
+    float solid_above_nm, solid_below_nm;          // without the region's own
 };
+constexpr std::int32_t numbers_of_region = sizeof(PlaneRegion) / sizeof(float);
 
 // Region 0 lies above the sample, the last one below it.
 struct PlaneLayers {
     const PlaneRegion* regions;
     std::int32_t last;
 
-    PORESCOPE_HOST_DEVICE std::int32_t material(std::int32_t region) const {
-        return regions[region].material;
+    template <typename Lane>
+    struct Place {
+        Index<Lane> region;
+        template <typename Visit>
+        PORESCOPE_HOST_DEVICE void each_field(const Visit& visit) {
+            visit(region);
+        }
+    };
+    template <typename Lane>
+    struct Ahead {
+        Index<Lane> material;
+        Lane border_nm, top_nm, bottom_nm;
+        Index<Lane> place;
+        Mask<Lane> up;
+    };
+
+    template <typename Lane>
+    PORESCOPE_HOST_DEVICE Lane number(Index<Lane> region, std::int32_t which) const {
+        return looked_up(&regions->top_nm + which, region * Index<Lane>(numbers_of_region));
     }
-    PORESCOPE_HOST_DEVICE bool outside(std::int32_t region) const {
-        return region == 0 || region == last;
+    template <typename Lane>
+    PORESCOPE_HOST_DEVICE Ahead<Lane> look(Axes<Lane> position, Axes<Lane> direction,
+                                           Place<Lane> place) const {
+        const Lane top = number<Lane>(place.region, 0), bottom = number<Lane>(place.region, 1);
+        const Mask<Lane> up = direction.z < Lane(0.0f);
+        const Lane border = (select(up, top, bottom) - position.z) / direction.z;
+        return {whole_part(number<Lane>(place.region, 2)),
+                larger(border, Lane(0.0f)),
+                top,
+                bottom,
+                place.region,
+                up};
     }
-    PORESCOPE_HOST_DEVICE float to_border(Axes position, Axes direction,
-                                          std::int32_t region) const {
-        // One that flies along the layers would otherwise never come to a number.
-        constexpr float slowest = 1e-6f;
-        const PlaneRegion& here = regions[region];
-        const bool up = direction.z < 0.0f;
-        const float speed = up ? -direction.z : direction.z;
-        const float height = up ? position.z - here.top_nm : here.bottom_nm - position.z;
-        const float distance = height / (speed > slowest ? speed : slowest);
-        return distance > 0.0f ? distance : 0.0f;
+    template <typename Lane>
+    PORESCOPE_HOST_DEVICE Lane cover(Axes<Lane> position, const Ahead<Lane>& ahead) const {
+        return smaller(number<Lane>(ahead.place, 5) + (position.z - ahead.top_nm),
+                       number<Lane>(ahead.place, 6) + (ahead.bottom_nm - position.z));
     }
-    PORESCOPE_HOST_DEVICE std::int32_t beyond(Axes direction, std::int32_t region) const {
-        return direction.z < 0.0f ? region - 1 : region + 1;
+    template <typename Lane>
+    PORESCOPE_HOST_DEVICE Axes<Lane> moved(Axes<Lane> position, Axes<Lane> direction,
+                                           Lane path) const {
+        return along(position, direction, path, path, path);
     }
-    PORESCOPE_HOST_DEVICE float attenuation(Axes position, std::int32_t region) const {
-        const PlaneRegion& here = regions[region];
-        const float depth = position.z - here.top_nm;
-        return here.attenuation_at_top + (depth > 0.0f ? depth : 0.0f) * here.attenuation_per_nm;
+    template <typename Lane>
+    PORESCOPE_HOST_DEVICE Escape<Lane> escape(Axes<Lane> origin, const Ahead<Lane>& ahead,
+                                              Place<Lane>, const MaterialsView&,
+                                              Index<Lane>) const {
+        const Lane depth = larger(origin.z - ahead.top_nm, Lane(0.0f));
+        Escape<Lane> escape{};
+        escape.depth = number<Lane>(ahead.place, 3) + depth * number<Lane>(ahead.place, 4);
+        escape.into_pore = depth < Lane(0.0f);
+        return escape;
     }
-    PORESCOPE_HOST_DEVICE float cover(Axes position, std::int32_t region) const {
-        const PlaneRegion& here = regions[region];
-        const float above = here.solid_above_nm + (position.z - here.top_nm);
-        const float below = here.solid_below_nm + (here.bottom_nm - position.z);
-        return above < below ? above : below;
+    template <typename Lane>
+    PORESCOPE_HOST_DEVICE Left<Lane> advance(Axes<Lane>& position, Axes<Lane>& direction,
+                                             Place<Lane>& place, const Ahead<Lane>& ahead,
+                                             Lane path, Mask<Lane> at_border) const {
+        position = moved(position, direction, path);
+        const Index<Lane> one(1), here = ahead.place;
+        const Index<Lane> next = select(at_border, select(ahead.up, here - one, here + one), here);
+        const Mask<Lane> above = next == Index<Lane>(0), below = next == Index<Lane>(last);
+        place.region = select(above | below, here, next);
+        return {above, below};
     }
 };
-
-// The regions of layers given from the top, each with a material (vacuum too) and a thickness, of
-// which the last may be infinite. A secondary that comes to a gap does not get over it.
-inline std::vector<PlaneRegion> plane_regions(const std::vector<std::int32_t>& material,
-                                              const std::vector<float>& thickness_nm,
-                                              const MaterialsView& materials) {
-    constexpr float far = std::numeric_limits<float>::infinity();
-    std::vector<PlaneRegion> regions{{-far, 0, vacuum, 0, 0, 0, 0}};
-    float top = 0, attenuation = 0, solid = 0;
-    for (std::size_t layer = 0; layer < material.size(); ++layer) {
-        const float thickness = thickness_nm[layer];
-        const bool filled = material[layer] != vacuum;
-        const float per_nm =
-            filled ? materials.constants[material[layer] - 1].inverse_escape_nm : 0;
-        if (!filled) attenuation = far;
-        regions.push_back({top, top + thickness, material[layer], attenuation, per_nm, solid, 0});
-        top += thickness;
-        attenuation += thickness * per_nm;
-        if (filled) solid += thickness;
-    }
-    regions.push_back({top, far, vacuum, far, 0, solid, 0});
-    solid = 0;
-    for (std::size_t region = regions.size() - 1; region-- > 1;) {
-        regions[region].solid_below_nm = solid;
-        if (regions[region].material != vacuum)
-            solid += regions[region].bottom_nm - regions[region].top_nm;
-    }
-    return regions;
-}
 
 }  // namespace porescope

@@ -1,169 +1,227 @@
-// An electron on its way through a sample: straight flights that cost energy, and collisions with
-// atoms that turn it. Written once, for the processor and the GPU; random numbers hang on (seed;
-// pixel, electron, collision) alone.
+// Electrons on their way through a sample, one in each lane: straight flights that cost energy, and
+// collisions with atoms that turn them. Written once, for the processor and the GPU; random numbers
+// hang on (seed; pixel, electron, collision) alone.
 //
-// A Geometry says where an electron is and what lies ahead:
-//     std::int32_t material(region)             vacuum or a number from 1
-//     bool outside(region)                      from where nothing leads back
-//     float to_border(position, direction, region)   nm, at least 0, infinity if there is none
-//     std::int32_t beyond(direction, region)    the region behind that border
-//     float attenuation(position, region)       optical depth for secondaries up to the surface
-//     float cover(position, region)             nm of solid, at least, on any way out
+// A Geometry says where electrons are and what lies ahead:
+//     Place<Lane>                               where, beside the position
+//     look(position, direction, place)          an Ahead: .material here, vacuum or a number from
+//     1,
+//                                               .border_nm to the next border, and what it likes
+//     moved(position, direction, path)          a position
+//     advance(position, direction, place, ahead, path, at_border)   moves them; says which left
+//     cover(position, ahead)                    nm of solid, at least, on any way out
+//     escape(origin, ahead, place, materials, material)   an Escape of secondaries born there
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include "materials.hpp"
 #include "philox.hpp"
-#include "platform.hpp"
 
 namespace porescope {
 
+template <typename Value>
 struct Axes {
-    float z, y, x;
+    Value z, y, x;
 };
 
-PORESCOPE_HOST_DEVICE inline Axes along(Axes from, float path, Axes direction) {
-    return {from.z + path * direction.z, from.y + path * direction.y, from.x + path * direction.x};
+inline namespace PORESCOPE_INSTRUCTION_SET {
+
+template <typename Lane>
+PORESCOPE_HOST_DEVICE inline Axes<Lane> select(Mask<Lane> mask, Axes<Lane> yes, Axes<Lane> no) {
+    return {select(mask, yes.z, no.z), select(mask, yes.y, no.y), select(mask, yes.x, no.x)};
 }
 
-struct Electron {
-    Axes position_nm, direction;
-    std::int32_t region;
-    std::int32_t material;  // the last solid, whose residual range this is
-    float range_nm;
-    RangeNode now;  // what follows from the range
+template <typename Lane>
+PORESCOPE_HOST_DEVICE inline Axes<Lane> along(Axes<Lane> from, Axes<Lane> direction, Lane z, Lane y,
+                                              Lane x) {
+    return {from.z + direction.z * z, from.y + direction.y * y, from.x + direction.x * x};
+}
+
+template <typename Lane, typename Geometry>
+struct Electrons {
+    Axes<Lane> position, direction;  // in the geometry's units; a unit vector
+    typename Geometry::template Place<Lane> place;
+    Index<Lane> material;  // the last solid, whose residual range this is
+    Lane range_nm;
+    State<Lane> state;   // what follows from the range
+    Lane optical_depth;  // up to the next collision, in mean free paths
+    Lane secondaries;    // that came out, on average
+    Lane deepest;
+    Word<Lane> collision, number, pixel;
+
+    template <typename Visit>
+    PORESCOPE_HOST_DEVICE void each_field(const Visit& visit) {
+        visit(position.z), visit(position.y), visit(position.x);
+        visit(direction.z), visit(direction.y), visit(direction.x);
+        place.each_field(visit);
+        visit(material), visit(range_nm);
+        visit(state.mean_free_path_nm), visit(state.row), visit(state.free_path_slope);
+        visit(optical_depth), visit(secondaries), visit(deepest);
+        visit(collision), visit(number), visit(pixel);
+    }
 };
 
-// What became of an electron. `energy_ev` is 0 if it was absorbed.
-struct Outcome {
-    float energy_ev;
-    Axes direction;
-    float deepest_nm;
-    float secondaries;
+template <typename Lane>
+struct Left {
+    Mask<Lane> above, below;  // the sample
 };
 
-// What chance says about one flight and the collision at its end.
-struct Numbers {
-    float optical_depth, birthplace, turn, angle, row, element;
+// Whose histories are over, and which of them left.
+template <typename Lane>
+struct Ends {
+    Mask<Lane> over;
+    Left<Lane> left;
 };
 
-PORESCOPE_HOST_DEVICE inline Numbers numbers_of(std::uint64_t seed, std::uint32_t pixel,
-                                                std::uint32_t electron, std::uint32_t collision) {
-    const PhiloxBlock random =
-        philox4x32({{collision, electron, pixel, 0}},
-                   {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}});
-    return {negative_log(open_unit_float(random.word[0])),
-            coarse_unit_float(random.word[1]),
-            coarse_unit_float(random.word[1] >> 16),
-            open_unit_float(random.word[2]),
-            coarse_unit_float(random.word[3]),
-            coarse_unit_float(random.word[3] >> 16)};
+// How secondaries get out: through how many escape depths, and from where. From the plane that the
+// beam meets they are free; from the wall of a pore, which faces along `normal`, perhaps not.
+template <typename Lane>
+struct Escape {
+    Lane depth;
+    Mask<Lane> into_pore;
+    Axes<Lane> surface, normal;
+};
+
+constexpr float most_escape_depths = 7;  // from deeper comes less than one in a thousand
+
+// What the blocks of random numbers of an electron are for.
+enum Stream : std::uint32_t { collisions_stream, start_stream, secondaries_stream };
+
+template <typename Lane>
+PORESCOPE_HOST_DEVICE inline PhiloxWords<Word<Lane>> numbers_of(PhiloxKey key, Word<Lane> pixel,
+                                                                Word<Lane> electron,
+                                                                Word<Lane> collision,
+                                                                Stream stream) {
+    return philox4x32(PhiloxWords<Word<Lane>>{{collision, electron, pixel, Word<Lane>(stream)}},
+                      key);
 }
 
-// The direction after a deflection. Its two normals are those of T. Duff et al., "Building an
-// orthonormal basis, revisited", JCGT 6 (2017) 1: no direction is special, the beam's axis neither.
-PORESCOPE_HOST_DEVICE inline Axes turned(Axes d, float half_versine, float turn) {
-    const float cosine = 1.0f - 2.0f * half_versine;
-    const float sine = 2.0f * sqrtf(half_versine * (1.0f - half_versine));
-    const CirclePoint circle = circle_point(turn);
-    const float along_first = sine * circle.cosine, along_second = sine * circle.sine;
-    const float sign = d.z < 0.0f ? -1.0f : 1.0f;
-    const float a = -1.0f / (sign + d.z), b = d.x * d.y * a;
-    const Axes turned{
-        cosine * d.z - along_first * sign * d.x - along_second * d.y,
-        cosine * d.y + along_first * sign * b + along_second * (sign + d.y * d.y * a),
-        cosine * d.x + along_first * (1.0f + sign * d.x * d.x * a) + along_second * b};
-    // One Newton step toward length 1, so that rounding does not add up over a thousand collisions.
-    const float correction =
-        1.5f - 0.5f * (turned.z * turned.z + turned.y * turned.y + turned.x * turned.x);
-    return {turned.z * correction, turned.y * correction, turned.x * correction};
+// The two unit vectors normal to a third, without one that is special, a beam's axis neither.
+// T. Duff et al., "Building an orthonormal basis, revisited", JCGT 6 (2017) 1.
+template <typename Lane>
+struct Normals {
+    Axes<Lane> first, second;
+};
+template <typename Lane>
+PORESCOPE_HOST_DEVICE inline Normals<Lane> normals_of(Axes<Lane> d) {
+    const Lane one(1.0f), nothing(0.0f);
+    const Lane sign = select(d.z < nothing, Lane(-1.0f), one);
+    const Lane a = Lane(-1.0f) / (sign + d.z), b = d.x * d.y * a;
+    return {{nothing - sign * d.x, sign * b, one + sign * d.x * d.x * a},
+            {nothing - d.y, sign + d.y * d.y * a, b}};
 }
 
-// Into the region ahead. What an electron has left counts in its new material from there on.
-template <typename Geometry>
-PORESCOPE_HOST_DEVICE inline void cross(Electron& electron, const Geometry& geometry,
-                                        const MaterialsView& materials) {
-    electron.region = geometry.beyond(electron.direction, electron.region);
-    const std::int32_t material = geometry.material(electron.region);
-    if (material == vacuum || material == electron.material) return;
-    electron.material = material;
-    electron.range_nm = range_at(materials, material, electron.now.energy_ev);
-    electron.now = at_range(materials, material, electron.range_nm);
+// At an angle to a direction, with a part of a full turn around it.
+template <typename Lane>
+PORESCOPE_HOST_DEVICE inline Axes<Lane> turned(Axes<Lane> direction, Lane cosine, Lane sine,
+                                               Lane turn) {
+    const CirclePoint<Lane> circle = circle_point(turn);
+    const Normals<Lane> normals = normals_of(direction);
+    const Lane first = sine * circle.cosine, second = sine * circle.sine;
+    const auto mixed = [&](Lane main, Lane one, Lane other) {
+        return cosine * main + first * one + second * other;
+    };
+    const Axes<Lane> to{mixed(direction.z, normals.first.z, normals.second.z),
+                        mixed(direction.y, normals.first.y, normals.second.y),
+                        mixed(direction.x, normals.first.x, normals.second.x)};
+    // One Newton step toward length 1, so that rounding does not add up over a thousand collisions;
+    // and no direction is 0 along an axis, by which lengths are divided.
+    const Lane correction = Lane(1.5f) - Lane(0.5f) * (to.z * to.z + to.y * to.y + to.x * to.x);
+    const Lane least(1e-20f);
+    return {to.z * correction + least, to.y * correction + least, to.x * correction + least};
 }
 
-// Fly until the optical depth, in mean free paths, is used up and an atom is met. False if the
-// electron stopped or left before.
-template <bool count_secondaries, typename Geometry>
-PORESCOPE_HOST_DEVICE inline bool flown(Electron& electron, float optical_depth, float birthplace,
-                                        const Geometry& geometry, const MaterialsView& materials,
-                                        Outcome& outcome) {
-    for (;;) {
-        const float border =
-            geometry.to_border(electron.position_nm, electron.direction, electron.region);
-        if (geometry.material(electron.region) == vacuum) {
-            electron.position_nm = along(electron.position_nm, border, electron.direction);
-            cross(electron, geometry, materials);
-        } else {
-            const MaterialConstants& constants = materials.constants[electron.material - 1];
-            const float residual = electron.range_nm - constants.range_at_cut_off_nm;
-            const float free_path = path_of(electron.now, optical_depth);
-            const float nearer = border < free_path ? border : free_path;
-            const bool stops = residual <= nearer;
-            const float path = stops ? residual : nearer;
-            const RangeNode before = electron.now;
-            electron.range_nm -= path;
-            electron.now = at_range(materials, electron.material, electron.range_nm);
-            if (count_secondaries) {
-                // Energy is lost evenly along so short a path: its secondaries are born at one
-                // random point of it.
-                const Axes origin =
-                    along(electron.position_nm, birthplace * path, electron.direction);
-                outcome.secondaries += 0.5f * constants.secondaries_per_ev *
-                                       (before.energy_ev - electron.now.energy_ev) *
-                                       decay(geometry.attenuation(origin, electron.region));
-            }
-            electron.position_nm = along(electron.position_nm, path, electron.direction);
-            outcome.deepest_nm = electron.position_nm.z > outcome.deepest_nm
-                                     ? electron.position_nm.z
-                                     : outcome.deepest_nm;
-            if (stops) return false;
-            if (free_path <= border) return true;
-            optical_depth -= optical_depth_of(before, path);
-            optical_depth = optical_depth > 0.0f ? optical_depth : 0.0f;
-            cross(electron, geometry, materials);
-        }
-        if (geometry.outside(electron.region)) {
-            outcome.energy_ev = electron.now.energy_ev;
-            outcome.direction = electron.direction;
-            return false;
+template <typename Lane>
+PORESCOPE_HOST_DEVICE inline Axes<Lane> deflected(Axes<Lane> direction, Lane half_versine,
+                                                  Lane turn) {
+    const Lane one(1.0f);
+    return turned(direction, one - (half_versine + half_versine),
+                  Lane(2.0f) * root(half_versine * (one - half_versine)), turn);
+}
+
+// One flight, to a collision, a border or a stop. `emit(from_walls, escape, weight, electrons)`
+// takes the secondaries that set out into pores.
+template <bool count_secondaries, typename Lane, typename Geometry, typename Emit>
+PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> step(Electrons<Lane, Geometry>& electrons,
+                                                       Mask<Lane> alive, const Geometry& geometry,
+                                                       const MaterialsView& materials,
+                                                       PhiloxKey key, const Emit& emit) {
+    const Lane nothing(0.0f);
+    const auto ahead = geometry.look(electrons.position, electrons.direction, electrons.place);
+    const Mask<Lane> empty = ahead.material == Index<Lane>(vacuum);
+    const Mask<Lane> entered = without(without(alive, empty), ahead.material == electrons.material);
+    if (any(entered)) {
+        electrons.material = select(entered, ahead.material, electrons.material);
+        electrons.range_nm =
+            select(entered, range_at(materials, electrons.material, electrons.state.row),
+                   electrons.range_nm);
+        electrons.state = at_range(materials, electrons.material, electrons.range_nm);
+    }
+    const Index<Lane> material = electrons.material;
+    const Lane residual =
+        electrons.range_nm - looked_up_of_16(materials.range_at_cut_off_nm, material);
+    // Exact: however it goes on, its energy is spent before it is out.
+    const Lane reach = residual * looked_up_of_16(materials.reach_ratio, material) +
+                       Lane(count_secondaries ? materials.secondary_reach_nm : 0.0f);
+    const Mask<Lane> spent = without(reach < geometry.cover(electrons.position, ahead), empty);
+
+    const Lane free_path = path_of(electrons.state, electrons.optical_depth);
+    const Lane inside = smaller(free_path, residual);
+    const Mask<Lane> at_border = empty | (ahead.border_nm < inside);
+    const Lane path = select(at_border, ahead.border_nm, inside);
+    const Lane path_in_solid = select(empty, nothing, path);
+    const State<Lane> before = electrons.state;
+    electrons.range_nm = electrons.range_nm - path_in_solid;
+    electrons.state = at_range(materials, material, electrons.range_nm);
+    const Mask<Lane> collided = without(free_path < residual, at_border);
+    const auto numbers = numbers_of<Lane>(key, electrons.pixel, electrons.number,
+                                          electrons.collision, collisions_stream);
+
+    if (count_secondaries) {
+        // Energy is lost evenly along so short a path: its secondaries are born at one random point
+        // of it.
+        const Lane birth = coarse_unit_float<Lane>(numbers.word[1]) * path;
+        const auto escape =
+            geometry.escape(geometry.moved(electrons.position, electrons.direction, birth), ahead,
+                            electrons.place, materials, material);
+        const Mask<Lane> near = without(alive & (escape.depth < Lane(most_escape_depths)), empty);
+        if (any(near)) {
+            const Lane lost =
+                energy_at(materials, before.row) - energy_at(materials, electrons.state.row);
+            const Lane made =
+                Lane(0.5f) * looked_up_of_16(materials.secondaries_per_ev, material) * lost;
+            const Lane weight = select(near, made * decay(escape.depth), nothing);
+            const Mask<Lane> from_walls = near & escape.into_pore;
+            electrons.secondaries = electrons.secondaries + select(from_walls, nothing, weight);
+            if (any(from_walls)) emit(from_walls, escape, weight, electrons);
         }
     }
-}
 
-// The history of an electron that has just entered a solid.
-template <bool count_secondaries, typename Geometry>
-PORESCOPE_HOST_DEVICE inline Outcome history(Electron electron, const Geometry& geometry,
-                                             const MaterialsView& materials, std::uint64_t seed,
-                                             std::uint32_t pixel, std::uint32_t number) {
-    Outcome outcome{};
-    for (std::uint32_t collision = 0;; ++collision) {
-        const Numbers numbers = numbers_of(seed, pixel, number, collision);
-        if (!flown<count_secondaries>(electron, numbers.optical_depth, numbers.birthplace, geometry,
-                                      materials, outcome))
-            return outcome;
-        const float half_versine =
-            deflection(materials, electron.material, electron.now.elastic_row, numbers.row,
-                       numbers.element, numbers.angle);
-        electron.direction = turned(electron.direction, half_versine, numbers.turn);
-        // Exact: however it goes on, its energy is spent before it is out.
-        const MaterialConstants& constants = materials.constants[electron.material - 1];
-        const float reach =
-            (electron.range_nm - constants.range_at_cut_off_nm) * constants.reach_ratio +
-            (count_secondaries ? materials.secondary_reach_nm : 0.0f);
-        if (geometry.cover(electron.position_nm, electron.region) > reach) return outcome;
+    const Left<Lane> left = geometry.advance(electrons.position, electrons.direction,
+                                             electrons.place, ahead, path, at_border);
+    electrons.deepest = larger(electrons.deepest, electrons.position.z);
+    electrons.optical_depth =
+        larger(electrons.optical_depth - optical_depth_of(before, path_in_solid), nothing);
+    if (any(collided)) {
+        const Lane half_versine = deflection(materials, material, electrons.state.row,
+                                             coarse_unit_float<Lane>(numbers.word[3]),
+                                             open_unit_float<Lane>(numbers.word[2]));
+        electrons.direction =
+            select<Lane>(collided,
+                         deflected(electrons.direction, half_versine,
+                                   coarse_unit_float<Lane>(numbers.word[1] >> 16)),
+                         electrons.direction);
+        electrons.optical_depth =
+            select(collided, negative_log(open_unit_float<Lane>(numbers.word[0])),
+                   electrons.optical_depth);
+        electrons.collision =
+            select(collided, electrons.collision + Word<Lane>(1), electrons.collision);
     }
+    const Mask<Lane> stopped = without(residual <= free_path, at_border);
+    const Mask<Lane> over = left.above | left.below | spent | stopped;
+    return {over, left};
 }
 
+}  // namespace PORESCOPE_INSTRUCTION_SET
 }  // namespace porescope

@@ -25,8 +25,11 @@ HIGHEST_BEAM_KV = 30.0
 # A secondary from deeper than this many escape depths gets out once in a thousand times or less.
 _ESCAPE_DEPTHS = 7.0
 
-# Energies to integrate over, and the nodes of the core's tables (cuda/materials.hpp).
+# Energies to integrate over, and how the core's tables lie (cuda/materials.hpp).
 _FINE_EV = np.geomspace(CUT_OFF_EV, 33_000.0, 8192)
+
+
+_NODES_PER_ROW = 16
 
 
 def _doublings(count: int) -> NDArray[np.float64]:
@@ -34,7 +37,6 @@ def _doublings(count: int) -> NDArray[np.float64]:
 
 
 _RANGE_NODES = _doublings(16)
-_ENERGY_NODES_EV = 32 * _doublings(10)
 
 
 @cache
@@ -125,6 +127,34 @@ def residual_range_nm(material: Material, energy_ev: NDArray[np.float64]) -> NDA
     return np.where(energy_ev < CUT_OFF_EV, energy_ev / loss[0], above)
 
 
+def _mixed(
+    screening: NDArray[np.float64], quantiles: NDArray[np.float64], shares: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Return the screening and the quantiles of a mixture of elements at one energy.
+
+    Parameters
+    ----------
+    screening : array of shape (elements,), float64
+    quantiles : array of shape (elements, 129), float64
+        Of each element's own variable, see ``data/README.md``.
+    shares : array of shape (elements,), float64
+        Of all scattering; they sum to 1.
+    """
+    if len(shares) == 1:
+        return float(screening[0]), quantiles[0]
+    even = np.linspace(0, 1, quantiles.shape[1])
+    half_versines = screening[:, np.newaxis] * quantiles
+    half_versines /= 1 + screening[:, np.newaxis] - quantiles
+    at = np.unique(half_versines)
+    below = sum(
+        share * np.interp(at, own, even) for share, own in zip(shares, half_versines, strict=True)
+    )
+    # A geometric mean: what it is matters only to how well the nodes lie.
+    mixed = float(np.exp(shares @ np.log(screening)))
+    variable = at * (1 + mixed) / (at + mixed)
+    return mixed, np.interp(even, below, variable)
+
+
 @cache
 def core_materials(materials: tuple[Material, ...]) -> _core.Materials:
     """Return the core's tables of solids, which it numbers from 1 in this order.
@@ -132,34 +162,25 @@ def core_materials(materials: tuple[Material, ...]) -> _core.Materials:
     Parameters
     ----------
     materials : tuple of Material
-        No vacuum among them.
+        No vacuum among them, and at most 15.
     """
     tables = elastic_tables()
-    symbols = sorted({symbol for material in materials for symbol, _ in material.fractions})
-    rows = [
-        int(np.flatnonzero(tables["atomic_number"] == ELEMENTS[symbol].atomic_number)[0])
-        for symbol in symbols
-    ]
     table_ev = tables["energy_ev"].astype(np.float64)
     last_row = len(table_ev) - 1
+    log_step = np.log(table_ev[-1] / table_ev[0]) / last_row
+    fine_row = np.log(_FINE_EV / table_ev[0]) / log_step
+    row_nodes = np.arange(last_row * _NODES_PER_ROW + 1) / _NODES_PER_ROW
     losses = [stopping_power(material, _FINE_EV) for material in materials]
     # The way of an electron that is always in the solid that stops it least.
     farthest = _path_to(0.0, np.min(losses, axis=0))[1:]
-    at_range, range_nm, shares, constants = [], [], [], []
+    at_range, range_nm, constants, screening, quantiles = [], [], [], [], []
     for material, loss in zip(materials, losses, strict=True):
         fine_range = _path_to(CUT_OFF_EV / loss[0], loss)
-        energy = np.interp(_RANGE_NODES * fine_range[0], fine_range, _FINE_EV)
-        row = np.log(energy / table_ev[0]) / np.log(table_ev[-1] / table_ev[0]) * last_row
+        row = np.interp(_RANGE_NODES * fine_range[0], fine_range, fine_row)
+        energy = table_ev[0] * np.exp(row * log_step)
         mean_free_path = 1 / scattering_per_nm(material, energy).sum(axis=0)
-        slope = np.gradient(mean_free_path, _RANGE_NODES * fine_range[0])
-        row = np.clip(row, 0, last_row)
-        at_range.append(np.stack([energy, mean_free_path, row, slope], axis=-1))
-        range_nm.append(residual_range_nm(material, _ENERGY_NODES_EV))
-        rate = np.zeros((len(symbols), len(table_ev)))
-        rate[[symbols.index(symbol) for symbol, _ in material.fractions]] = scattering_per_nm(
-            material, table_ev
-        )
-        shares.append((np.cumsum(rate, axis=0) / rate.sum(axis=0)).T)
+        at_range.append(np.stack([mean_free_path, row], axis=-1))
+        range_nm.append(residual_range_nm(material, table_ev[0] * np.exp(row_nodes * log_step)))
         constants.append(
             [
                 fine_range[0],
@@ -168,14 +189,34 @@ def core_materials(materials: tuple[Material, ...]) -> _core.Materials:
                 np.max(farthest / (fine_range[1:] - fine_range[0])) * (1 + 1e-4),
             ]
         )
+        elements = [
+            int(np.flatnonzero(tables["atomic_number"] == ELEMENTS[symbol].atomic_number)[0])
+            for symbol, _ in material.fractions
+        ]
+        rates = scattering_per_nm(material, table_ev)
+        mixed = [
+            _mixed(
+                tables["screening"][elements, row].astype(np.float64),
+                tables["quantiles"][elements, row].astype(np.float64),
+                rates[:, row] / rates[:, row].sum(),
+            )
+            for row in range(last_row + 1)
+        ]
+        screening.append([a for a, _ in mixed])
+        quantiles.append([w for _, w in mixed])
+
+    def numbered(rows: list[Any]) -> NDArray[np.float32]:
+        return np.array([rows[0], *rows], np.float32)  # number 0 is vacuum, which is never asked
+
     escape = max(material.lambda_nm or 0.0 for material in materials)
     return _core.Materials(
-        np.array(at_range, np.float32),
-        np.array(range_nm, np.float32),
-        np.array(shares, np.float32),
-        np.array(constants, np.float32),
-        np.ascontiguousarray(tables["screening"][rows]),
-        np.ascontiguousarray(tables["quantiles"][rows]),
+        numbered(at_range),
+        numbered(range_nm),
+        numbered(constants),
+        numbered(screening),
+        numbered(quantiles),
+        float(table_ev[-1] * np.exp(log_step)),
+        float(log_step),
         _ESCAPE_DEPTHS * escape,
     )
 

@@ -1,0 +1,165 @@
+// A beam that comes down on a plane pixel by pixel, and detectors that see what comes back.
+#pragma once
+
+#include <cstdint>
+
+#include "transport.hpp"
+#include "voxels.hpp"
+
+namespace porescope {
+
+// Which back-scattered electrons a detector sees, and what each adds to its signal.
+struct DetectorWindow {
+    float lowest_ev, highest_ev;
+    float lowest_cosine, highest_cosine;  // with the way back along the beam
+    float azimuth_z, azimuth_y, azimuth_x, least_azimuth_cosine;  // around it; -1 takes any
+    float weight, weight_per_ev;
+};
+
+struct Beam {
+    float direction_z, direction_y, direction_x;
+    float row;       // of the energy
+    float probe_nm;  // standard deviation
+    std::int32_t pixels_high, pixels_wide;
+    float pixel_nm;
+    std::uint32_t electrons;  // a pixel
+    const DetectorWindow* windows;
+    std::int32_t window_count;
+};
+
+// Signals of a pixel, summed as whole numbers of this part of an electron, so that their order does
+// not matter.
+constexpr float parts_of_electron = 0x1p24f;
+enum Signal { backscattered_signal, secondary_signal, transmitted_signal, first_window_signal };
+
+inline namespace PORESCOPE_INSTRUCTION_SET {
+
+// Secondaries on their way out of a pore.
+template <typename Lane>
+struct Rays {
+    Axes<Lane> position, direction;
+    Voxels::Place<Lane> place;
+    Lane weight, travelled_nm;
+    Word<Lane> pixel;
+
+    template <typename Visit>
+    PORESCOPE_HOST_DEVICE void each_field(const Visit& visit) {
+        visit(position.z), visit(position.y), visit(position.x);
+        visit(direction.z), visit(direction.y), visit(direction.x);
+        place.each_field(visit);
+        visit(weight), visit(travelled_nm), visit(pixel);
+    }
+};
+
+// Electrons that come down on pixels. All start with the range of material 1, which the first
+// solid they meet puts right.
+template <typename Lane>
+PORESCOPE_HOST_DEVICE Electrons<Lane, Voxels> arriving(const Beam& beam, const Voxels& voxels,
+                                                       const MaterialsView& materials,
+                                                       PhiloxKey key, Word<Lane> pixel,
+                                                       Word<Lane> number, Lane pixel_y,
+                                                       Lane pixel_x) {
+    const auto numbers = numbers_of<Lane>(key, pixel, number, Word<Lane>(0), start_stream);
+    const Lane two(2.0f), nothing(0.0f), half(0.5f);
+    const Lane away =
+        Lane(beam.probe_nm) * root(two * negative_log(open_unit_float<Lane>(numbers.word[1])));
+    const CirclePoint<Lane> around = circle_point(open_unit_float<Lane>(numbers.word[2]));
+    const auto within = [&](Lane nm, float per_spacing, std::int32_t count) {
+        const Lane end(static_cast<float>(count));
+        const Lane at = nm * Lane(per_spacing);
+        const Lane low = voxels.periodic ? at + end : nothing - at;
+        const Lane high = voxels.periodic ? at - end : two * end - at;
+        return smaller(larger(select(at < nothing, low, select(end < at, high, at)), nothing), end);
+    };
+    Electrons<Lane, Voxels> electrons{};
+    electrons.position = {Lane(voxels.plane),
+                          within((pixel_y + half) * Lane(beam.pixel_nm) + away * around.cosine,
+                                 voxels.per_spacing.y, voxels.height),
+                          within((pixel_x + half) * Lane(beam.pixel_nm) + away * around.sine,
+                                 voxels.per_spacing.x, voxels.width)};
+    electrons.direction = {Lane(beam.direction_z), Lane(beam.direction_y), Lane(beam.direction_x)};
+    const auto cell = [](Lane at, std::int32_t count) {
+        return smaller(whole_part(at), Index<Lane>(count - 1));
+    };
+    electrons.place = {cell(electrons.position.z, voxels.depth),
+                       cell(electrons.position.y, voxels.height),
+                       cell(electrons.position.x, voxels.width)};
+    electrons.material = Index<Lane>(1);
+    electrons.range_nm = range_at(materials, electrons.material, Lane(beam.row));
+    electrons.state = at_range(materials, electrons.material, electrons.range_nm);
+    electrons.optical_depth = negative_log(open_unit_float<Lane>(numbers.word[0]));
+    electrons.number = number;
+    electrons.pixel = pixel;
+    return electrons;
+}
+
+// Secondaries leave a wall by Lambert's law. Few are followed, each for all that it stands for: a
+// weight below `least` is followed in that part of the cases with that weight.
+template <typename Lane>
+PORESCOPE_HOST_DEVICE Rays<Lane> leaving_wall(const Voxels& voxels, PhiloxKey key,
+                                              const Escape<Lane>& escape, Lane weight,
+                                              const Electrons<Lane, Voxels>& electrons,
+                                              Mask<Lane>& followed) {
+    // The range is another one on each flight.
+    const auto numbers = numbers_of<Lane>(key, electrons.pixel, electrons.number,
+                                          bits_of(electrons.range_nm), secondaries_stream);
+    const Lane least(0.25f);
+    followed = followed & (open_unit_float<Lane>(numbers.word[0]) * least < weight);
+    const Lane square = open_unit_float<Lane>(numbers.word[1]);
+    Rays<Lane> rays{};
+    rays.direction = turned(escape.normal, root(square), root(Lane(1.0f) - square),
+                            open_unit_float<Lane>(numbers.word[2]));
+    // From a little before the wall, which is smooth while voxels are not.
+    rays.position =
+        voxels.moved(escape.surface, escape.normal, Lane(0.75f * voxels.least_spacing_nm));
+    const Index<Lane> nothing(0);
+    const auto cell = [&](Lane at, std::int32_t count) {
+        return smaller(larger(whole_part(at), nothing), Index<Lane>(count - 1));
+    };
+    rays.place = {larger(cell(rays.position.z, voxels.depth), whole_part(Lane(voxels.plane))),
+                  cell(rays.position.y, voxels.height), cell(rays.position.x, voxels.width)};
+    rays.weight = larger(weight, least);
+    rays.pixel = electrons.pixel;
+    return rays;
+}
+
+// One flight through a pore, to the plane or into a wall.
+template <typename Lane>
+PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> fly(Rays<Lane>& rays, const Voxels& voxels) {
+    const auto ahead = voxels.look(rays.position, rays.direction, rays.place);
+    // Right before its own wall a ray may run through voxels of it.
+    const Lane grace(1.5f * voxels.least_spacing_nm);
+    constexpr float longest_nm = 1e6f;  // along a channel between walls that lead in again
+    const Mask<Lane> lost =
+        (without(grace < rays.travelled_nm, ahead.material == Index<Lane>(vacuum))) |
+        (Lane(longest_nm) < rays.travelled_nm);
+    const Mask<Lane> all = Lane(0.0f) == Lane(0.0f);
+    const Left<Lane> left =
+        voxels.advance(rays.position, rays.direction, rays.place, ahead, ahead.border_nm, all);
+    rays.travelled_nm = rays.travelled_nm + ahead.border_nm;
+    const Mask<Lane> over = lost | left.above | left.below;
+    return {over, {without(left.above, lost), left.below}};
+}
+
+// What a detector makes of an electron that comes back.
+PORESCOPE_HOST_DEVICE inline float window_signal(const DetectorWindow& window, const Beam& beam,
+                                                 float energy_ev, float z, float y, float x) {
+    const float cosine = -(z * beam.direction_z + y * beam.direction_y + x * beam.direction_x);
+    if (energy_ev < window.lowest_ev || energy_ev > window.highest_ev ||
+        cosine < window.lowest_cosine || cosine > window.highest_cosine)
+        return 0;
+    if (window.least_azimuth_cosine > -1) {
+        const float across = z * window.azimuth_z + y * window.azimuth_y + x * window.azimuth_x;
+        const float sine_squared = 1 - cosine * cosine;
+        const float sine = sqrtf(sine_squared > 0 ? sine_squared : 0);
+        if (across < window.least_azimuth_cosine * sine) return 0;
+    }
+    return window.weight + window.weight_per_ev * energy_ev;
+}
+
+PORESCOPE_HOST_DEVICE inline std::int64_t in_parts(float signal) {
+    return static_cast<std::int64_t>(signal * parts_of_electron);
+}
+
+}  // namespace PORESCOPE_INSTRUCTION_SET
+}  // namespace porescope

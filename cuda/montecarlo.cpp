@@ -1,0 +1,192 @@
+// Electrons in layers and in voxels, on lanes. Compiled once for each instruction set.
+#include "montecarlo.hpp"
+
+#include <array>
+#include <vector>
+
+#include "swarm.hpp"
+
+namespace porescope {
+inline namespace PORESCOPE_INSTRUCTION_SET {
+namespace {
+
+constexpr int width = LaneTraits<Lanes>::width;
+
+// What lanes of a mask hold, one after another.
+std::array<float, width> packed(Mask<Lanes> mask, Lanes values) {
+    std::array<std::uint32_t, width> words;
+    store_packed(words.data(), mask, word_of(values));
+    std::array<float, width> to;
+    for (int k = 0; k < width; ++k) to[k] = float_of(words[k]);
+    return to;
+}
+std::array<std::uint32_t, width> packed_words(Mask<Lanes> mask, Word<Lanes> values) {
+    std::array<std::uint32_t, width> to;
+    store_packed(to.data(), mask, values);
+    return to;
+}
+template <typename Value>
+Word<Lanes> words_from(const std::array<Value, width>& values) {
+    std::array<std::uint32_t, width> words;
+    for (int k = 0; k < width; ++k) words[k] = word_of(values[k]);
+    Word<Lanes> to(0);
+    refill(to, Lanes(0.0f) == Lanes(0.0f), words.data());
+    return to;
+}
+
+template <bool count_secondaries>
+void follow_into_layers(const LayerTask& task) {
+    using Swarm = Electrons<Lanes, PlaneLayers>;
+    const MaterialsView& materials = *task.materials;
+    const PhiloxKey key = philox_key(task.seed);
+    Queue<Lanes, Swarm, width> waiting;
+    std::uint32_t next = 0;
+    const auto supply = [&] {
+        std::array<std::uint32_t, width> number{};
+        std::uint32_t lanes = 0;
+        for (int lane = 0; lane < width && next < task.count; ++lane) {
+            number[lane] = task.first + next++;
+            lanes |= 1u << lane;
+        }
+        Swarm electrons{};
+        electrons.direction = {Lanes(task.direction[0]), Lanes(task.direction[1]),
+                               Lanes(task.direction[2])};
+        electrons.place.region = Index<Lanes>(1);
+        electrons.material = whole_part(Lanes(task.layers->regions[1].material));
+        electrons.range_nm = range_at(materials, electrons.material, Lanes(task.row));
+        electrons.state = at_range(materials, electrons.material, electrons.range_nm);
+        electrons.number = words_from(number);
+        const auto numbers =
+            numbers_of<Lanes>(key, electrons.pixel, electrons.number, Word<Lanes>(0), start_stream);
+        electrons.optical_depth = negative_log(open_unit_float<Lanes>(numbers.word[0]));
+        waiting.append(electrons, mask_of(lanes));
+    };
+    const auto move = [&](Swarm& electrons, Mask<Lanes> alive) {
+        return step<count_secondaries, Lanes>(electrons, alive, *task.layers, materials, key,
+                                              [](auto&&...) {});
+    };
+    const auto ended = [&](const Swarm& electrons, Mask<Lanes> over, const Ends<Lanes>& ends) {
+        const Mask<Lanes> left = ends.left.above | ends.left.below;
+        const auto number = packed_words(over, electrons.number);
+        const auto energy =
+            packed(over, select(left, energy_at(materials, electrons.state.row), Lanes(0.0f)));
+        const auto z = packed(over, select(left, electrons.direction.z, Lanes(0.0f)));
+        const auto y = packed(over, select(left, electrons.direction.y, Lanes(0.0f)));
+        const auto x = packed(over, select(left, electrons.direction.x, Lanes(0.0f)));
+        const auto deepest = packed(over, electrons.deepest);
+        const auto secondaries = packed(over, electrons.secondaries);
+        for (int k = 0; k < __builtin_popcount(bits(over)); ++k) {
+            const std::size_t at = number[k] - task.first;
+            task.energy_ev[at] = energy[k];
+            task.direction_out[3 * at] = z[k];
+            task.direction_out[3 * at + 1] = y[k];
+            task.direction_out[3 * at + 2] = x[k];
+            task.deepest_nm[at] = deepest[k];
+            task.secondaries_out[at] = secondaries[k];
+        }
+    };
+    follow<Lanes>(waiting, supply, move, ended);
+}
+
+template <bool count_secondaries>
+void follow_from_pixels(const PixelTask& task) {
+    using Swarm = Electrons<Lanes, Voxels>;
+    const MaterialsView& materials = *task.materials;
+    const Voxels& voxels = *task.voxels;
+    const Beam& beam = *task.beam;
+    const PhiloxKey key = philox_key(task.seed);
+    const auto add = [&](int signal, std::uint32_t pixel, float value) {
+        task.sums[signal * task.summed + (pixel - task.first_summed)] += in_parts(value);
+    };
+
+    Queue<Lanes, Rays<Lanes>, 8 * width> rays;
+    const auto follow_rays = [&] {
+        follow<Lanes>(
+            rays, [] {}, [&](Rays<Lanes>& flying, Mask<Lanes>) { return fly(flying, voxels); },
+            [&](const Rays<Lanes>& flown, Mask<Lanes> over, const Ends<Lanes>& ends) {
+                const Mask<Lanes> out = over & ends.left.above;
+                const auto pixel = packed_words(out, flown.pixel);
+                const auto weight = packed(out, flown.weight);
+                for (int k = 0; k < __builtin_popcount(bits(out)); ++k)
+                    add(secondary_signal, pixel[k], weight[k]);
+            });
+    };
+    const auto emit = [&](Mask<Lanes> from_walls, const Escape<Lanes>& escape, Lanes weight,
+                          const Swarm& electrons) {
+        Mask<Lanes> followed = from_walls;
+        const Rays<Lanes> leaving = leaving_wall(voxels, key, escape, weight, electrons, followed);
+        rays.append(leaving, followed);
+        if (rays.full()) follow_rays();
+    };
+
+    Queue<Lanes, Swarm, width> waiting;
+    std::uint32_t pixel = 0, electron = 0;
+    const auto supply = [&] {
+        std::array<std::uint32_t, width> pixel_number{}, number{};
+        std::array<float, width> y{}, x{};
+        std::uint32_t lanes = 0;
+        for (int lane = 0; lane < width && pixel < task.count; ++lane) {
+            const std::uint32_t at = task.first + pixel;
+            pixel_number[lane] = at;
+            number[lane] = electron;
+            y[lane] = static_cast<float>(at / static_cast<std::uint32_t>(beam.pixels_wide));
+            x[lane] = static_cast<float>(at % static_cast<std::uint32_t>(beam.pixels_wide));
+            lanes |= 1u << lane;
+            if (++electron == beam.electrons) electron = 0, ++pixel;
+        }
+        waiting.append(
+            arriving<Lanes>(beam, voxels, materials, key, words_from(pixel_number),
+                            words_from(number), float_of(words_from(y)), float_of(words_from(x))),
+            mask_of(lanes));
+    };
+    const auto move = [&](Swarm& electrons, Mask<Lanes> alive) {
+        return step<count_secondaries, Lanes>(electrons, alive, voxels, materials, key, emit);
+    };
+    const auto ended = [&](const Swarm& electrons, Mask<Lanes> over, const Ends<Lanes>& ends) {
+        const Mask<Lanes> above = over & ends.left.above;
+        const auto pixel_above = packed_words(above, electrons.pixel);
+        const int count_above = __builtin_popcount(bits(above));
+        for (int k = 0; k < count_above; ++k) add(backscattered_signal, pixel_above[k], 1.0f);
+        if (beam.window_count > 0 && count_above > 0) {
+            const auto energy = packed(above, energy_at(materials, electrons.state.row));
+            const auto z = packed(above, electrons.direction.z);
+            const auto y = packed(above, electrons.direction.y);
+            const auto x = packed(above, electrons.direction.x);
+            for (int window = 0; window < beam.window_count; ++window)
+                for (int k = 0; k < count_above; ++k)
+                    add(first_window_signal + window, pixel_above[k],
+                        window_signal(beam.windows[window], beam, energy[k], z[k], y[k], x[k]));
+        }
+        const Mask<Lanes> below = over & ends.left.below;
+        if (any(below)) {
+            const auto pixel_below = packed_words(below, electrons.pixel);
+            for (int k = 0; k < __builtin_popcount(bits(below)); ++k)
+                add(transmitted_signal, pixel_below[k], 1.0f);
+        }
+        if (count_secondaries) {
+            const Mask<Lanes> gave = over & (Lanes(0.0f) < electrons.secondaries);
+            const auto pixel_gave = packed_words(gave, electrons.pixel);
+            const auto given = packed(gave, electrons.secondaries);
+            for (int k = 0; k < __builtin_popcount(bits(gave)); ++k)
+                add(secondary_signal, pixel_gave[k], given[k]);
+        }
+    };
+    follow<Lanes>(waiting, supply, move, ended);
+    follow_rays();
+}
+
+void layers(const LayerTask& task) {
+    task.secondaries ? follow_into_layers<true>(task) : follow_into_layers<false>(task);
+}
+void pixels(const PixelTask& task) {
+    task.secondaries ? follow_from_pixels<true>(task) : follow_from_pixels<false>(task);
+}
+
+}  // namespace
+}  // namespace PORESCOPE_INSTRUCTION_SET
+
+#define PORESCOPE_JOIN(set, name) set##_##name
+#define PORESCOPE_NAMED(set, name) PORESCOPE_JOIN(set, name)
+MonteCarlo PORESCOPE_NAMED(PORESCOPE_INSTRUCTION_SET, monte_carlo)() { return {layers, pixels}; }
+
+}  // namespace porescope
