@@ -258,18 +258,18 @@ class Materials:
 
     Parameters
     ----------
-    at_range : array of shape (materials, 513, 4), float32
-        Energy in eV, mean free path in nm, row in the elastic tables, and the mean free path's
-        derivative, over the residual range in units of that at 50 eV: 32 nodes for each doubling.
-    range_nm : array of shape (materials, 321), float32
-        Residual range over the energy in units of 32 eV, as many nodes for each doubling.
-    shares : array of shape (materials, rows, elements), float32
-        Of the elements in scattering, summed up.
+    at_range : array of shape (materials, 513, 2), float32
+        Mean free path in nm and row of the energy in the elastic tables, over the residual range in
+        units of that at 50 eV: 32 nodes for each doubling. Here and below number 0 is vacuum.
+    range_nm : array of shape (materials, 16 * (rows - 1) + 1), float32
+        Residual range over the row.
     constants : array of shape (materials, 4), float32
         Residual range at 50 eV in nm, 1 / lambda, 1 / eps, and how many times farther than its
         range an electron gets in other solids.
-    screening : array of shape (elements, rows), float32
-    quantiles : array of shape (elements, rows, 129), float32
+    screening : array of shape (materials, rows), float32
+    quantiles : array of shape (materials, rows, 129), float32
+    top_ev, log_step : float
+        Energy that a row beyond the last would have, and the step of its logarithm between rows.
     secondary_reach_nm : float
         No secondaries are expected from deeper.
 
@@ -283,12 +283,80 @@ class Materials:
         self,
         at_range: NDArray[np.float32],
         range_nm: NDArray[np.float32],
-        shares: NDArray[np.float32],
         constants: NDArray[np.float32],
         screening: NDArray[np.float32],
         quantiles: NDArray[np.float32],
+        top_ev: float,
+        log_step: float,
         secondary_reach_nm: float,
     ) -> None: ...
+
+class VoxelSample:
+    """Voxels of materials, ready for electrons at any plane.
+
+    Parameters
+    ----------
+    material : array of shape (z, y, x), uint8
+        0 for vacuum, else a material counted from 1.
+    spacing_nm : sequence of three floats
+        Voxel size (z, y, x).
+
+    Raises
+    ------
+    ValueError
+        If there are no voxels or 2^31 and more, or a size is not above 0.
+    """
+
+    def __init__(self, material: NDArray[np.uint8], spacing_nm: Sequence[float]) -> None: ...
+    def set_surfaces(self, surfaces: NDArray[np.uint32]) -> None:
+        """Say where the walls of pores lie; see :mod:`porescope.imaging.pore_walls`."""
+
+    @property
+    def porous(self) -> bool:
+        """Whether there is vacuum."""
+
+def image_plane(
+    materials: Materials,
+    sample: VoxelSample,
+    plane: float,
+    energy_ev: float,
+    direction: Sequence[float],
+    electrons: int,
+    pixel_nm: float,
+    pixels: Sequence[int],
+    probe_nm: float,
+    windows: NDArray[np.float32],
+    secondaries: bool,
+    periodic: bool,
+    seed: int,
+    first_row: int,
+    rows: int,
+    threads: int = 0,
+    instruction_set: str = "",
+) -> NDArray[np.float32]:
+    """Scan rows of pixels; see :func:`porescope.imaging.simulate_monte_carlo`.
+
+    Parameters
+    ----------
+    plane : float
+        In voxels.
+    probe_nm : float
+        Standard deviation of the beam.
+    windows : array of shape (detectors, 10), float32
+        See :class:`porescope.imaging.detectors.Window`.
+    instruction_set : str, optional
+        "avx512", "avx2" or "plain"; by default the widest there is.
+
+    Returns
+    -------
+    array of shape (3 + detectors, rows, x), float32
+        Electrons back-scattered, secondaries, electrons transmitted, and what each detector sees.
+
+    Raises
+    ------
+    ValueError
+        If a number makes no sense.
+    """
 
 def trace_layers(
     materials: Materials,
@@ -301,6 +369,7 @@ def trace_layers(
     seed: int,
     secondaries: bool = True,
     threads: int = 0,
+    instruction_set: str = "",
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Follow electrons into plane layers; see :func:`porescope.imaging.transport.trace_layers`.
 

@@ -1,0 +1,190 @@
+"""The Monte-Carlo electron microscope: what comes back from a plane of a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import cos, isfinite, radians, sin
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porescope import _core
+from porescope.errors import PorescopeError
+from porescope.geometry import Primitives
+from porescope.imaging.detectors import Detector, as_detector
+from porescope.imaging.device import Device, use_gpu
+from porescope.imaging.electron_sample import ElectronSample, electron_sample
+from porescope.imaging.materials import Material
+from porescope.imaging.transport import check_beam
+from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
+
+MOST_ELECTRONS = 10_000_000
+FWHM_PER_DEVIATION = 2.3548200450309493
+# So many electrons at once, so that progress is told and cancelling heard twice a second or so.
+_ELECTRONS_AT_ONCE = 500_000
+
+
+def simulate_monte_carlo(
+    sample: Primitives | ElectronSample | NDArray[Any],
+    plane_z: float,
+    *,
+    beam_kv: float,
+    electrons: int,
+    pixel_nm: float | None = None,
+    shape: Sequence[int] | None = None,
+    materials: Mapping[int, str | Material] | None = None,
+    voxel_nm: float | Sequence[float] | None = None,
+    tilt_deg: float = 0.0,
+    probe_nm: float = 0.0,
+    detectors: Sequence[str | Detector] = (),
+    secondaries: bool = True,
+    periodic: bool = False,
+    seed: int = 0,
+    device: Device = "auto",
+    threads: int = 0,
+    progress: Progress = no_progress,
+    cancel: Cancel = never_cancel,
+) -> dict[str, NDArray[np.float32]]:
+    """Return the images of a plane that a beam scans pixel by pixel.
+
+    Parameters
+    ----------
+    sample : ElectronSample, array of shape (z, y, x) or Primitives
+        What lies above the plane is gone. Labels need ``voxel_nm``; many planes of them are faster
+        from an :func:`~porescope.imaging.electron_sample`. Of primitives, label 1, one unit is
+        a pixel, and what they leave is label 0.
+    plane_z : float
+        Depth of the plane, in voxels or in the unit of primitives; voxel i reaches from i to i + 1.
+    beam_kv : float
+        From 0.1 to 30.
+    electrons : int
+        For each pixel.
+    pixel_nm : float, optional
+        Size of a pixel; by default that of a voxel along x. For primitives it must be given.
+    shape : sequence of two ints, optional
+        Pixels (y, x); by default as many as the sample has room for.
+    materials, voxel_nm, secondaries, periodic
+        As for :func:`~porescope.imaging.electron_sample`.
+    tilt_deg : float, optional
+        Between the beam and the face's normal, from 0 to below 90; the beam travels toward +y.
+        Where beams of ions and electrons enclose 52 degrees, this is 38.
+    probe_nm : float, optional
+        Diameter of the beam, the full width at half maximum of its Gaussian. The beam stands still
+        at each pixel's centre.
+    detectors : sequence of str or Detector, optional
+        Of which images are made too, see :func:`~porescope.imaging.detector_names`.
+    seed : int, optional
+        The images depend on it and not on the number of threads.
+    device : {"auto", "cpu", "cuda"}, optional
+    threads : int, optional
+        Processor threads; 0 takes all.
+    progress, cancel
+        See :mod:`porescope.tracking`.
+
+    Returns
+    -------
+    dict of str to array of shape (y, x), float32
+        For each electron of the beam: "bse", those that came back with more than 50 eV; "se",
+        secondaries; "transmitted", those that left below the sample, which was too thin for what
+        they could have told; and an image by each detector's name.
+
+    Raises
+    ------
+    PorescopeError
+        If a parameter makes no sense, the plane lies outside the sample, or a label has no
+        material.
+    Cancelled
+    """
+    check_beam(beam_kv, tilt_deg)
+    if not (isinstance(electrons, int | np.integer) and 1 <= electrons <= MOST_ELECTRONS):
+        raise PorescopeError(
+            f"The electrons for each pixel must be a whole number from 1 to {MOST_ELECTRONS:,}, "
+            f"not {electrons!r}."
+        )
+    if not (isfinite(probe_nm) and probe_nm >= 0):
+        raise PorescopeError(f"The beam's diameter must be at least 0 nm, not {probe_nm!r}.")
+    if not 0 <= seed < 2**64:
+        raise PorescopeError("The seed must be from 0 to 2^64 - 1.")
+    ready = _ready(sample, voxel_nm, pixel_nm, materials, secondaries, periodic)
+    if not (isfinite(plane_z) and 0 <= plane_z < ready.shape[0]):
+        raise PorescopeError(
+            f"The plane at {plane_z:g} lies outside the sample, which reaches from 0 to "
+            f"{ready.shape[0]}."
+        )
+    pixel_nm = ready.voxel_nm[2] if pixel_nm is None else pixel_nm
+    rows, columns = _pixels(ready, pixel_nm, shape)
+    seen = [as_detector(detector) for detector in detectors]
+    windows = np.array([seen_by.window(beam_kv, tilt_deg) for seen_by in seen], np.float32)
+    use_gpu(device)
+    tilt = radians(tilt_deg)
+    rows_at_once = max(1, _ELECTRONS_AT_ONCE // (electrons * columns))
+    parts = [
+        _core.image_plane(
+            ready.core_materials,
+            ready.voxels,
+            plane_z,
+            1000.0 * beam_kv,
+            (cos(tilt), sin(tilt), 0.0),
+            int(electrons),
+            pixel_nm,
+            (rows, columns),
+            probe_nm / FWHM_PER_DEVIATION,
+            windows.reshape(-1, 10),
+            secondaries and ready.secondaries,
+            ready.periodic,
+            seed,
+            first,
+            min(rows_at_once, rows - first),
+            threads,
+        )
+        for first in track(range(0, rows, rows_at_once), progress, cancel)
+    ]
+    signals = np.concatenate(parts, axis=1) / np.float32(electrons)
+    bse, se, transmitted, *others = signals
+    for detector, image in zip(seen, others, strict=True):
+        image += np.float32(detector.secondaries) * se
+    return {
+        "bse": bse,
+        "se": se,
+        "transmitted": transmitted,
+        **{detector.name: image for detector, image in zip(seen, others, strict=True)},
+    }
+
+
+def _ready(
+    sample: Primitives | ElectronSample | NDArray[Any],
+    voxel_nm: float | Sequence[float] | None,
+    pixel_nm: float | None,
+    materials: Mapping[int, str | Material] | None,
+    secondaries: bool,
+    periodic: bool,
+) -> ElectronSample:
+    if isinstance(sample, ElectronSample):
+        return sample
+    if isinstance(sample, Primitives):
+        raise PorescopeError("Primitives cannot be imaged yet; voxelize them first.")
+    size = voxel_nm if voxel_nm is not None else pixel_nm
+    if size is None:
+        raise PorescopeError("A volume of labels needs the size of its voxels in nm.")
+    return electron_sample(sample, size, materials, secondaries=secondaries, periodic=periodic)
+
+
+def _pixels(
+    sample: ElectronSample, pixel_nm: float, shape: Sequence[int] | None
+) -> tuple[int, int]:
+    if not (isfinite(pixel_nm) and pixel_nm > 0):
+        raise PorescopeError(f"The pixel size must be above 0 nm, not {pixel_nm!r}.")
+    # What is left of a pixel for rounding is no pixel.
+    room = [
+        int(count * size / pixel_nm + 1e-3)
+        for count, size in zip(sample.shape[1:], sample.voxel_nm[1:], strict=True)
+    ]
+    if shape is None:
+        shape = room
+    if len(shape) != 2 or not (0 < shape[0] <= room[0] and 0 < shape[1] <= room[1]):
+        raise PorescopeError(
+            f"The sample has room for {room[0]} x {room[1]} pixels of {pixel_nm:g} nm, from 1 x 1 "
+            f"on, not for {shape!r}."
+        )
+    return int(shape[0]), int(shape[1])
