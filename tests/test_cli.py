@@ -3,7 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from porescope import cli
 from porescope.cli import main
+from porescope.errors import Cancelled, PorescopeError
 
 RECIPE = "porescope: 1\nsteps: [load, align, {segment: {method: otsu}}, slices, measure]\n"
 SPACING = "load.spacing_nm=46.18,40,40"
@@ -76,6 +78,35 @@ def test_mistakes_in_the_command(recipe, capfd, tmp_path):
     with pytest.raises(SystemExit) as ended:
         main(["run", str(recipe)])
     assert ended.value.code == 2
+
+
+def raises(error, cause=None):
+    def function(*arguments):
+        raise error from cause
+
+    return function
+
+
+@pytest.mark.parametrize("place", ["_parser", "_steps"])
+@pytest.mark.parametrize(
+    ("stop", "status", "says"),
+    [
+        (raises(KeyboardInterrupt), 130, "Cancelled."),
+        (raises(RuntimeError("__set_name__"), KeyboardInterrupt()), 130, "Cancelled."),
+        (raises(Cancelled), 130, "porescope: Cancelled; nothing was written."),
+        (raises(PorescopeError("No cheese.")), 2, "porescope: No cheese."),
+    ],
+)
+def test_ctrl_c_at_any_time_ends_in_one_word(monkeypatch, capfd, place, stop, status, says):
+    monkeypatch.setattr(cli, place, stop)
+    assert main(["steps"]) == status
+    assert capfd.readouterr().err == f"{says}\n"
+
+
+def test_other_errors_are_not_hidden(monkeypatch):
+    monkeypatch.setattr(cli, "_steps", raises(RuntimeError("broken")))
+    with pytest.raises(RuntimeError, match="broken"):
+        main(["steps"])
 
 
 def test_info_tells_what_a_file_holds(real_data, capsys):

@@ -1,4 +1,5 @@
 import os
+import signal
 import time
 
 import pytest
@@ -46,6 +47,15 @@ def test_progress_and_result_come_back():
     news = list(job.news())
     assert job.result() == 10
     assert (news[0].what, news[0].done, news[-1].done, news[-1].total) == ("counting", 0, 5, 5)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back")
+def test_ctrl_c_does_not_reach_a_job_that_just_starts(capfd):
+    job = Job(count, 5)
+    os.kill(job._process.pid, signal.SIGINT)
+    assert job.result() == 10
+    assert not capfd.readouterr().err
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_a_job_that_listens_is_cancelled_and_finishes_its_clean_up(tmp_path):

@@ -11,28 +11,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from porescope import __version__
-from porescope.errors import MissingMetadata, PorescopeError
+from porescope.errors import Cancelled, MissingMetadata, PorescopeError
 
 if TYPE_CHECKING:
     from porescope.stack import Stack
 
 REFUSED = 2
+CANCELLED = 130
+"""As shells count Ctrl-C."""
 Number = TypeVar("Number", int, float)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; errors end in one sentence and exit status 2."""
-    options = _parser().parse_args(arguments)
+    """Run the command line; errors end in one sentence and exit status 2, Ctrl-C in 130."""
     warnings.showwarning = _show_warning
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters of it, we say ourselves
     try:
+        options = _parser().parse_args(arguments)  # imports much, so may be interrupted too
         options.run(options)
     except PorescopeError as error:
         print(f"porescope: {error}", file=sys.stderr)
-        return REFUSED
-    except KeyboardInterrupt:
-        print("porescope: Cancelled.", file=sys.stderr)
-        return REFUSED
+        return CANCELLED if isinstance(error, Cancelled) else REFUSED
+    except (KeyboardInterrupt, RuntimeError) as error:
+        # Python 3.11 makes a RuntimeError of a Ctrl-C that comes while it makes a class.
+        if not isinstance(error.__cause__ or error, KeyboardInterrupt):
+            raise
+        print("Cancelled.", file=sys.stderr)
+        return CANCELLED
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         sys.stderr.close()
     return 0
@@ -119,19 +124,30 @@ def _add_heightfield(commands: Any) -> None:
         help="depth in voxels or the list's unit; several as Z,Z,... or START:STOP:STEP, where "
         "STOP is left out",
     )
-    parser.add_argument("--layers", type=int, default=2, help="1 to 8, stretches of solid; 2")
+    parser.add_argument(
+        "--layers",
+        type=int,
+        default=2,
+        metavar="COUNT",
+        help="how many stretches of solid, 1 to 8 (default: 2)",
+    )
     parser.add_argument(
         "--shape", metavar="ROWS,COLUMNS", help="pixels of a plane, for a list that tells no size"
     )
     parser.add_argument(
         "--level",
         type=float,
-        help="value from which a grey volume is solid; without it all voxels that are not 0 are",
+        help="value from which a grey volume is solid; labels, solid where not 0, need none",
     )
     parser.add_argument(
         "--spacing-nm", metavar="Z,Y,X", help="voxel size of a volume that does not tell it"
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where primitives are worked on; auto takes a GPU if there is one (default: auto)",
+    )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="name ending in .npz or .ome.tif"
     )

@@ -12,6 +12,7 @@ import queue
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess, parent_process
 from multiprocessing.synchronize import Event
@@ -24,6 +25,7 @@ from porescope.files import remove
 # A job that does not listen is ended after this long, so that cancelling takes under two seconds.
 GRACE_S = 1.5
 REPORTS_PER_S = 20
+HOLDS_SIGNALS = hasattr(signal, "pthread_sigmask")  # not on Windows
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Job:
             args=(self._messages, self._cancel, function, arguments, keywords),
             daemon=True,
         )
-        self._process.start()
+        with _interrupts_held_back():
+            self._process.start()
 
     def news(self) -> Iterator[Progressed]:
         """Yield progress until the job has ended."""
@@ -144,6 +147,19 @@ class Job:
                 remove(path)
 
 
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Keep Ctrl-C from a process that starts, which inherits this, until it ignores it itself."""
+    if not HOLDS_SIGNALS:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(
     messages: multiprocessing.Queue[Any],
     cancel: Event,
@@ -153,6 +169,8 @@ def _work(
 ) -> None:
     # Ctrl-C reaches the whole terminal group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if HOLDS_SIGNALS:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     last = 0.0
 
     def report(what: str, done: int, total: int) -> None:
