@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from porescope import Stack
 from porescope.cli import main
 from porescope.geometry import Primitives, paper_sample_names, voxelize
 from porescope.imaging import extract_heightfield
-from porescope.io import read_primitives, read_stack, write_primitives
+from porescope.io import read_primitives, read_stack, write_primitives, write_stack
 from porescope.pipeline.samples import sample_kinds
 
 
@@ -88,6 +89,17 @@ def test_a_volume_that_tells_no_voxel_size_takes_one(tmp_path, capfd):
     assert "--spacing-nm" in last_line(capfd.readouterr().err)
     assert run(*words, "--spacing-nm", "5,2,2") == 0
     assert np.load(tmp_path / "h.npz")["entry"][0, 0, 0, 4] == 10
+
+
+def test_a_grey_volume_needs_a_level(tmp_path, capfd):
+    grey = np.random.default_rng(0).normal(100, 20, (6, 8, 7)).astype(np.uint8)
+    write_stack(tmp_path / "grey.tif", Stack(grey, spacing_nm=(5, 5, 5)))
+    words = ("heightfield", tmp_path / "grey.tif", "--plane", "2.5", "--out", tmp_path / "h.npz")
+    assert run(*words) == 2
+    assert "--level" in last_line(capfd.readouterr().err)
+    assert not (tmp_path / "h.npz").exists()
+    assert run(*words, "--level", "100") == 0
+    assert np.array_equal(np.load(tmp_path / "h.npz")["entry"][0, 0] == 0, grey[2] >= 100)
 
 
 @pytest.mark.parametrize(

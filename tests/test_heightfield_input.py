@@ -22,6 +22,69 @@ def test_large_labels_are_solid_too(dtype):
     assert (extract_heightfield(STEP.astype(dtype) * 2**40, 2).entry[0] == 3).all()
 
 
+GREY = np.random.default_rng(0).normal(100, 20, (20, 12, 9))
+
+
+@pytest.mark.parametrize("dtype", ["u1", ">u2", "i4", "i8", "u8", "f4", "f8"])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_grey_image_needs_a_level(dtype, stacked):
+    grey = GREY.astype(dtype)
+    sample = Stack(grey, spacing_nm=(1, 1, 1)) if stacked else grey
+    with pytest.raises(PorescopeError, match=r"as grey images do .* give the level"):
+        extract_heightfield(sample, 2)
+    extract_heightfield(sample, 2, level=100)
+
+
+def test_a_large_grey_image_needs_a_level_wherever_its_vacuum_lies():
+    grey = np.zeros((90, 80, 70), np.uint8)
+    grey[60:] = np.random.default_rng(0).normal(100, 20, (30, 80, 70))
+    with pytest.raises(PorescopeError, match="give the level"):
+        extract_heightfield(grey, 2)
+
+
+def test_many_labels_are_labels_where_the_stack_says_so():
+    labels = np.arange(8 * 4 * 4, dtype=np.uint16).reshape(8, 4, 4)
+    stack = Stack(labels, spacing_nm=(1, 1, 1), is_labels=True)
+    field = extract_heightfield(stack, 0)
+    assert field.entry[0, 0, 0] == 1
+    assert (field.entry[0].ravel()[1:] == 0).all()
+    assert (extract_heightfield(labels // 4, 0).entry[0].ravel() == [1] * 4 + [0] * 12).all()
+
+
+@pytest.mark.parametrize("dtype", [">f4", "f8"])
+def test_what_is_no_number_is_neither_solid_nor_pore(dtype):
+    grey = GREY.astype(dtype)
+    extract_heightfield(grey, 2, level=100)
+    hole = grey.copy()
+    hole[0, :2, :3] = np.nan
+    for _ in range(2):
+        with pytest.raises(PorescopeError, match=r"^In 6 voxels .* no number \(NaN\)"):
+            extract_heightfield(hole, 15, level=100)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"level": np.nan}, "level must be a finite number"),
+        ({"level": "5"}, "level must be a finite number, not '5'"),
+        ({"spacing_nm": (1, 1)}, "three numbers"),
+        ({"shape": (4, 4)}, "leave out the shape"),
+    ],
+)
+def test_volumes_with_wrong_arguments(arguments, said):
+    with pytest.raises(PorescopeError, match=said):
+        extract_heightfield(STEP, **{"plane_z": 5, **arguments})
+
+
+def test_a_voxel_size_may_be_an_array():
+    assert (extract_heightfield(STEP, 2, spacing_nm=np.array([4, 1, 1])).entry[0] == 12).all()
+
+
+@pytest.mark.parametrize("dtype", ["?", "f2", "g"])
+def test_other_real_types_take_a_level_too(dtype):
+    assert np.allclose(extract_heightfield(STEP.astype(dtype), 2, level=0.5).entry[0], 3)
+
+
 @pytest.mark.parametrize("dtype", ["u1", ">u2", "i4", "u4", "i8", ">f4", "f8"])
 def test_grey_values_of_any_type(dtype):
     field = extract_heightfield(STEP.astype(dtype) * 100, 2, level=50)
@@ -67,9 +130,19 @@ def test_primitives_with_wrong_arguments(arguments, said):
         extract_heightfield(BALL, **{"plane_z": 5, **arguments})
 
 
-@pytest.mark.parametrize("sample", ["list.txt", None, np.zeros((4, 4)), np.full((3, 3, 3), -1)])
+@pytest.mark.parametrize(
+    "sample",
+    [
+        "list.txt",
+        None,
+        np.zeros((4, 4)),
+        np.full((3, 3, 3), -1),
+        np.ones((3, 3, 3), "c8"),
+        STEP.astype(object),
+    ],
+)
 def test_what_is_no_sample(sample):
-    with pytest.raises(PorescopeError):
+    with pytest.raises(PorescopeError, match=r"^[^\n]*\.$"):
         extract_heightfield(sample, 1)
 
 

@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,10 @@ from porescope.stack import SLICES, Stack, checked_spacing_nm
 
 MOST_LAYERS = 8
 MOST_PIXELS = 1 << 28
+MOST_LABELS = 32
+"""How many values a volume may hold to pass for labels where nothing says what it holds."""
+LOOKED_AT = 1 << 16
+"""Voxels, spread over a volume, among which its values are counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +76,7 @@ def extract_heightfield(
     sample : Primitives, Stack or array of shape (z, y, x)
         Primitives are taken exactly as they are, in their unit, and sorted once: further planes of
         the same object are fast. Volumes hold labels, solid where not 0, or with a level the values
-        of a continuous field.
+        of a continuous field. More than 32 values are labels only in a stack that says so.
     plane_z : float
         Depth of the plane, in the unit of primitives or in voxels of a volume.
     shape : sequence of ints, optional
@@ -97,7 +101,8 @@ def extract_heightfield(
     Raises
     ------
     PorescopeError
-        If a parameter makes no sense or the plane lies outside the sample.
+        If a parameter makes no sense, the plane lies outside the sample, or a volume holds grey
+        values without a level, or NaN.
     """
     if not isinstance(layers, int | np.integer) or not 1 <= layers <= MOST_LAYERS:
         raise PorescopeError(f"The number of layers must be from 1 to 8, not {layers!r}.")
@@ -165,24 +170,52 @@ def _check_plane(sample: Primitives, plane_z: float, shape: Sequence[int] | None
         )
 
 
-def _labels(volume: NDArray[Any]) -> NDArray[Any]:
-    """Return labels in a type that the core takes."""
-    if volume.dtype.kind not in "iu":
-        return _native(volume)
-    if volume.dtype.kind == "i" and volume.min(initial=0) < 0:
+def _labels(volume: NDArray[Any], told: bool) -> NDArray[Any]:
+    """Return labels in a type that the core takes; ``told`` says that they are labels."""
+    kind = volume.dtype.kind
+    if kind == "f" or (kind in "iu" and not told and _has_many_values(volume)):
+        held = volume.dtype.name if kind == "f" else f"more than {MOST_LABELS} different values"
+        raise PorescopeError(
+            f"The volume holds {held}, as grey images do and labels do not; give the level, the "
+            "value from which it is solid (--level on the command line)."
+        )
+    if kind == "b":
+        return volume
+    if kind == "i" and volume.min(initial=0) < 0:
         raise PorescopeError("Labels must not be negative.")
     wide = volume.dtype.itemsize > 4
     return volume != 0 if wide else volume.astype(f"u{volume.dtype.itemsize}", copy=False)
 
 
+def _has_many_values(volume: NDArray[Any]) -> bool:
+    step = math.ceil((volume.size / LOOKED_AT) ** (1 / 3)) or 1
+    return len(np.unique(volume[::step, ::step, ::step])) > MOST_LABELS
+
+
+_WITHOUT_NAN: WeakValueDictionary[int, NDArray[Any]] = WeakValueDictionary()
+"""Volumes that were looked through, by id, so that this is done once for all their planes."""
+
+
+def _check_no_nan(volume: NDArray[Any]) -> None:
+    if volume.dtype.kind != "f" or _WITHOUT_NAN.get(id(volume)) is volume:
+        return
+    if volume.size and np.isnan(volume.min()):
+        count = np.count_nonzero(np.isnan(volume))
+        raise PorescopeError(
+            f"In {count:,} voxels the volume holds no number (NaN), which is neither solid nor "
+            "pore; fill these or cut them off first."
+        )
+    _WITHOUT_NAN[id(volume)] = volume
+
+
 def _grey_values(volume: NDArray[Any]) -> NDArray[Any]:
     """Return grey values in a type that the core takes, negative ones too."""
-    wide = volume.dtype.kind == "u" and volume.dtype.itemsize > 2
-    return volume.astype(np.float64) if wide or volume.dtype.kind == "i" else _native(volume)
-
-
-def _native(volume: NDArray[Any]) -> NDArray[Any]:
-    return volume.astype(volume.dtype.newbyteorder("="), copy=False)
+    _check_no_nan(volume)
+    if volume.dtype.kind == "b":
+        return volume.astype(np.uint8)
+    native = volume.dtype.newbyteorder("=")
+    taken = native in (np.uint8, np.uint16, np.float32, np.float64)
+    return volume.astype(native if taken else np.float64, copy=False)
 
 
 def _of_volume(
@@ -193,6 +226,7 @@ def _of_volume(
     level: float | None,
     threads: int,
 ) -> HeightField:
+    told = isinstance(sample, Stack) and sample.is_labels
     if isinstance(sample, Stack):
         spacing_nm = sample.spacing_nm
         sample = sample.data
@@ -201,8 +235,12 @@ def _of_volume(
         raise PorescopeError(
             f"A sample is a volume with three axes (z, y, x) or primitives, not {volume.ndim} axes."
         )
-    volume = _grey_values(volume) if level is not None else _labels(volume)
-    spacing = checked_spacing_nm(spacing_nm or (1.0, 1.0, 1.0))  # type: ignore[arg-type]
+    if volume.dtype.kind not in "biuf":
+        raise PorescopeError(f"The voxels of a sample are real numbers, not {volume.dtype}.")
+    if not (level is None or (isinstance(level, int | float | np.number) and math.isfinite(level))):
+        raise PorescopeError(f"The level must be a finite number, not {level!r}.")
+    volume = _grey_values(volume) if level is not None else _labels(volume, told)
+    spacing = checked_spacing_nm((1.0, 1.0, 1.0) if spacing_nm is None else spacing_nm)
     if not 0 <= plane_z < volume.shape[SLICES]:
         raise PorescopeError(
             f"The plane at {plane_z:g} lies outside the volume, which has "

@@ -72,13 +72,22 @@ def parse_planes(text: str) -> tuple[float, ...]:
     if ":" not in text:
         return tuple(numbers)
     start, stop, step = (*numbers, 1.0)[:3]
-    count = math.ceil((stop - start) / step) if step > 0 else 0
-    if not 0 < count <= MOST_PLANES:
+    if step <= 0:
         raise PorescopeError(
-            f"The planes {text} are {max(count, 0):,}; from 1 to {MOST_PLANES:,} can be extracted, "
-            "deeper and deeper."
+            f"The planes {text} have a step of {step:g}; it must be above 0, as planes go deeper."
         )
-    return tuple(start + step * index for index in range(count))
+    if stop <= start:
+        raise PorescopeError(
+            f"The planes {text} name no plane: they stop at {stop:g}, which is left out, and that "
+            f"must lie deeper than the start at {start:g}."
+        )
+    count = (stop - start) / step
+    if count > MOST_PLANES:
+        raise PorescopeError(
+            f"The planes {text} are more than the {MOST_PLANES:,} that can be extracted at once; "
+            "take a larger step."
+        )
+    return tuple(start + step * index for index in range(math.ceil(count)))
 
 
 def write_heightfields_of(
