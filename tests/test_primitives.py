@@ -253,6 +253,11 @@ class TestVoxelize:
         with pytest.raises(PorescopeError, match=message):
             voxelize(Primitives([SPHERE]), **kwargs)
 
+    @pytest.mark.parametrize("rows", [np.ones((3, 4)), [SPHERE], None])
+    def test_only_primitives_are_voxelized(self, rows):
+        with pytest.raises(PorescopeError, match="Only Primitives can be voxelized, not"):
+            voxelize(rows, (4, 4, 4))
+
     def test_a_start_beyond_the_box_is_refused(self):
         with pytest.raises(PorescopeError, match="must be 1 or more"):
             voxelize(Primitives([SPHERE], shape=(4, 4, 4)), start=(0, 0, 4))

@@ -125,17 +125,32 @@ def test_a_list_without_a_size_reaches_as_far_as_its_primitives(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "values", "says"),
     [
-        ("spheres", {"porosity": 1.5}, "Sample spheres: porosity is 1.5; .* less than 1"),
+        ("spheres", {"porosity": 1.5}, r"Sample spheres: porosity is 1.5, but must be below 1\."),
         ("spheres", {"poros": 1}, "Sample spheres has no parameter 'poros'; it has shape"),
         ("spheres", {"radius": (5, 3)}, "radius must be .* interval"),
-        ("spheres", {"radius": (1, 2, 3)}, "radius is .* at most 2 items"),
+        ("spheres", {"radius": (1, 2, 3)}, r"radius is \(1, 2, 3\), but must be 2 values\."),
         ("spheres", {"shape": (5, 5)}, "shape needs more values"),
-        ("spheres", {"radius": ("a",)}, "radius.0 is 'a'"),
-        ("spheres", {"shape": (0, 5, 5)}, "shape.0 is 0"),
-        ("cubes", {"orientation": "up"}, "orientation is 'up'.*aligned"),
-        ("leveled-wave", {"voxel_nm": float("nan")}, "voxel_nm is nan"),
-        ("leveled-wave", {"seed": -1}, "seed is -1"),
-        ("perlin-layers", {"thickest_nm": ()}, "thickest_nm"),
+        ("spheres", {"radius": ("a",)}, r"value 1 of radius is 'a', but must be a number\."),
+        ("spheres", {"shape": (0, 5, 5)}, r"value 1 of shape is 0, but must be at least 1\."),
+        (
+            "cubes",
+            {"orientation": "up"},
+            "orientation is 'up', but must be 'uniform', .* or 'aligned'",
+        ),
+        (
+            "leveled-wave",
+            {"voxel_nm": float("nan")},
+            r"voxel_nm is nan, but must be a finite number\.",
+        ),
+        ("leveled-wave", {"seed": -1}, r"seed is -1, but must be at least 0\."),
+        (
+            "perlin-layers",
+            {"thickest_nm": ()},
+            r"thickest_nm is \(\), but must be 1 or more values\.",
+        ),
+        ("spheres", {"seed": "1.5"}, r"seed is '1.5', but must be a whole number\."),
+        ("spheres", {"seed": "9" * 5000}, r"seed is '9{79}, but must be a smaller number\."),
+        ("spheres", {"shape": 5}, r"shape is 5, but must be several values\."),
         ("paper", {"name": "sphere"}, "no sample 'sphere'; names look like"),
         ("list", {}, "Sample list needs path"),
         ("list", {"path": "nowhere.txt"}, "nowhere.txt"),
@@ -318,9 +333,20 @@ def test_planes_one_by_one():
     assert parse_planes("2:4") == (2.0, 3.0)
 
 
-@pytest.mark.parametrize("text", ["", "nan", "a", "1:", "0:9:0", "9:0:1", "0:1e9:1e-3", "1:2:3:4"])
-def test_planes_that_make_no_sense(text):
-    with pytest.raises(PorescopeError, match="planes"):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        *((text, f"The planes are {text!r}; give") for text in ("", "nan", "a", "1:", "1:2:3:4")),
+        ("0:9:0", "have a step of 0; it must be above 0"),
+        ("9:0:-1", "have a step of -1; it must be above 0"),
+        ("9:0:1", "name no plane: they stop at 0, .* deeper than the start at 9"),
+        ("5:5", "name no plane"),
+        ("0:1e9:1e-3", "more than the 100,000"),
+        ("0:1:1e-320", "more than the 100,000"),
+    ],
+)
+def test_planes_that_make_no_sense(text, says):
+    with pytest.raises(PorescopeError, match=says):
         parse_planes(text)
 
 

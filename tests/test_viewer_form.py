@@ -82,11 +82,11 @@ def test_what_is_filled_in_arrives_as_numbers(form):
     ("name", "text", "sentence"),
     [
         ("depth_nm", "deep", "everything: depth_nm is 'deep'"),
-        ("depth_nm", "-1", "everything: depth_nm is '-1'; input should be greater than 0"),
+        ("depth_nm", "-1", "everything: depth_nm is '-1', but must be above 0"),
         ("depth_nm", "nan", "everything: depth_nm"),
         ("region", "1", "everything: region"),
         ("region", "1, 2, 3", "everything: region"),
-        ("spacing_nm", "1, two, 3", "everything: spacing_nm.1"),
+        ("spacing_nm", "1, two, 3", "everything: value 2 of spacing_nm"),
     ],
 )
 def test_nonsense_is_refused_in_a_sentence(form, name, text, sentence):

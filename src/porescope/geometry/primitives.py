@@ -170,8 +170,9 @@ def voxelize(
 ) -> NDArray[np.bool_]:
     """Return a block of voxels, each solid where its centre lies in a primitive.
 
-    Voxel i covers [i, i + 1) in the unit of the primitives. A line along z that does no more than
-    touch a primitive has no solid, as in a heightfield. Blocks fit together exactly, so that a
+    Voxel i covers [i, i + 1) in the unit of the primitives. A line of voxel centres along z that
+    only touches a primitive crosses no length of it and gets no solid, as in a heightfield, though
+    the point touched belongs to the primitive. Blocks fit together exactly, so that a
     sample larger than memory is voxelized block by block.
 
     Parameters
@@ -189,8 +190,14 @@ def voxelize(
     Raises
     ------
     PorescopeError
-        If the shape is not known, makes no sense or does not fit into memory.
+        If these are no Primitives, or the shape is not known, makes no sense or does not fit into
+        memory.
     """
+    if not isinstance(primitives, Primitives):
+        raise PorescopeError(
+            f"Only Primitives can be voxelized, not {type(primitives).__name__}; put rows of "
+            "numbers into Primitives(spheres=..., cylinders=..., cuboids=...)."
+        )
     first = _whole_numbers("start", start)
     if shape is not None:
         block = _whole_numbers("shape", shape)

@@ -320,7 +320,8 @@ def _convention(path: Path, listing: _Listing) -> tuple[Convention | None, str]:
         return "euler", "as none has length 1"
     raise PorescopeError(
         f"{path} does not tell whether the columns a b c of its cylinders are Euler angles or a "
-        "direction; read it with cylinder_axes='euler' or cylinder_axes='direction'."
+        "direction; read it with cylinder_axes='euler' or cylinder_axes='direction', or add the "
+        "line '# cylinder axes = euler' or '# cylinder axes = direction' to it."
     )
 
 

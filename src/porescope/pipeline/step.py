@@ -15,6 +15,29 @@ from porescope.tracking import Cancel, Progress
 
 VOLUMES = ("images", "labels", "truth")
 
+WANTED = {
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a smaller number",
+    "int_from_float": "a whole number",
+    "int_type": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "literal_error": "{expected}",
+    "string_type": "a text",
+    "path_type": "a path",
+    "tuple_type": "several values",
+    "too_short": "{min_length} or more values",
+    "too_long": "{max_length} values",
+}
+"""What a value must be, by the kind of error that pydantic found."""
+
 
 class Parameters(BaseModel):
     """Parameters of a step; the widget, the ``--set`` options and the recipe entry show these.
@@ -101,7 +124,19 @@ def _explain(whose: str, model: type[Parameters], error: ValidationError) -> str
     if first["type"] == "missing":
         of, *part = first["loc"]
         return f"{whose}: {of} needs more values." if part else f"{whose} needs {name}."
-    return f"{whose}: {name} is {first['input']!r}; {_lower_first(first['msg'])}."
+    field, *inside = first["loc"] or (name,)
+    if len(inside) == 1 and isinstance(inside[0], int):
+        name = f"value {inside[0] + 1} of {field}"
+    given = f"{first['input']!r:.80}"
+    if first["type"] not in WANTED:
+        return f"{whose}: {name} is {given}; {_lower_first(first['msg'])}."
+    bounds = {key: _plain(value) for key, value in first.get("ctx", {}).items()}
+    wanted = WANTED[first["type"]].format_map(bounds)
+    return f"{whose}: {name} is {given}, but must be {wanted}."
+
+
+def _plain(bound: Any) -> str:
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)
 
 
 def summary_of(function: Callable[..., Any]) -> str:
