@@ -244,6 +244,54 @@ def test_volumes_have_heightfields_in_nm(qtbot, make_panel, viewer, kind):
     np.testing.assert_array_equal(shown_depth(viewer, "exit 2"), field.exit[1])
 
 
+def test_the_contrast_reaches_the_deepest_so_far(qtbot, make_panel, viewer):
+    data = np.zeros((30, 9, 9), np.uint8)
+    data[28:] = 1
+    data[20, :4] = 1
+    viewer.add_labels(data)
+    panel = make_panel(HeightfieldPanel)
+    viewer.dims.set_current_step(0, 28)
+    show(qtbot, panel)  # all solid, so there is no depth to go by
+
+    def limits(name="entry 1"):
+        return tuple(viewer.layers[name].contrast_limits)
+
+    assert limits() == (0, 1)
+    slide(qtbot, panel, viewer, 18)
+    assert limits() == (0, 9.5)
+    assert limits("exit 1") == (0, 11.5)
+    slide(qtbot, panel, viewer, 26)
+    assert limits() == (0, 9.5)
+    slide(qtbot, panel, viewer, 8)
+    assert limits() == (0, 19.5)
+    viewer.layers["entry 1"].contrast_limits = (2, 7)
+    slide(qtbot, panel, viewer, 0)
+    assert limits() == (2, 7)
+    assert limits("exit 1") == (0, 29.5)
+
+
+def test_each_image_has_a_level_of_its_own(qtbot, make_panel, viewer):
+    images = np.random.default_rng(0).random((2, 6, 8, 7)).astype(np.float32)
+    viewer.add_image(images[0], name="dim", contrast_limits=(0, 1))
+    panel = make_panel(HeightfieldPanel)
+    assert panel.level.text() == "0.5"
+    panel.level.setText("0.25")
+    viewer.add_image(images[1] * 100, name="bright", contrast_limits=(0, 100))
+    assert panel.level.text() == "0.25"
+    assert "solid (from 0.25 on)" in show(qtbot, panel)
+    panel.sample.setCurrentText("bright")
+    assert panel.level.text() == "50"
+
+
+def test_an_image_with_holes_is_refused(qtbot, make_panel, viewer):
+    image = np.random.default_rng(0).random((6, 8, 7)).astype(np.float32)
+    image[2, 3, :4] = np.nan
+    viewer.add_image(image, contrast_limits=(0, 1))
+    panel = make_panel(HeightfieldPanel)
+    assert "In 4 voxels" in show(qtbot, panel)
+    assert len(viewer.layers) == 1
+
+
 def test_painting_changes_the_heightfield_of_labels(qtbot, make_panel, viewer):
     labels = viewer.add_labels(np.zeros((8, 6, 6), np.uint8))
     panel = make_panel(HeightfieldPanel)
@@ -295,6 +343,25 @@ def test_layers_may_go_at_any_time(qtbot, panel, viewer):
     add_sample(viewer)
     show(qtbot, panel)
     assert [layer.name for layer in viewer.layers] == ["spheres", *CHANNELS]
+
+
+def test_without_its_sample_the_sentence_goes(qtbot, panel, viewer):
+    show(qtbot, panel)
+    viewer.layers.remove("spheres")
+    assert panel.runner.message.text() == ""
+    assert "entry 1" in viewer.layers
+
+
+def test_without_channels_the_grid_goes(qtbot, panel, viewer):
+    show(qtbot, panel)
+    for name in CHANNELS:
+        assert viewer.canvas.grid.enabled
+        viewer.layers.remove(name)
+    assert not viewer.canvas.grid.enabled
+    assert panel.runner.message.text() == ""
+    viewer.canvas.grid.enabled = True
+    viewer.layers.remove("spheres")
+    assert viewer.canvas.grid.enabled  # of the user's own
 
 
 def test_a_sample_that_goes_while_its_plane_is_extracted(qtbot, panel, viewer):

@@ -39,6 +39,8 @@ CHANNEL = "porescope heightfield"
 NEAR_TO_FAR = "inferno"
 DEEPEST_SHOWN = 99.5
 """Percentile of the depths that is shown darkest."""
+LOOKED_AT = 1 << 16
+"""Pixels among which it is found."""
 
 
 def sample_layer(stack: Stack, name: str, shown: Shown) -> LayerData:
@@ -142,13 +144,9 @@ class Question:
             field = in_memory(extract_heightfield(self.sample, self.plane_z, layers=self.layers))
             depth = np.float32(self.depth_scale)
             return HeightField(field.entry * depth, field.exit * depth, field.normal)
-        return extract_heightfield(
-            self.sample,
-            self.plane_z,
-            layers=self.layers,
-            spacing_nm=tuple(self.scale * (self.unit_nm or 1.0)),
-            level=self.level,
-        )
+        spacing_nm = tuple(self.scale * (self.unit_nm or 1.0))
+        volume = Stack(self.sample, spacing_nm, is_labels=self.level is None)
+        return extract_heightfield(volume, self.plane_z, layers=self.layers, level=self.level)
 
     def places(self) -> dict[str, Any]:
         """Return where the layers of the heightfield lie."""
@@ -238,11 +236,24 @@ def channel_layers(question: Question, shown: Mapping[str, NDArray[Any]]) -> Ite
         if name == "normal":
             attributes["rgb"] = True
         else:
-            attributes |= {"colormap": near_is_bright, "contrast_limits": _depth_limits(pixels)}
+            limits = 0.0, _deepest(pixels) or 1.0
+            attributes |= {"colormap": near_is_bright, "contrast_limits": limits}
+            attributes["metadata"][CHANNEL]["shown_to"] = limits[1]
         yield pixels, attributes, "image"
 
 
-def _depth_limits(depth: NDArray[Any]) -> tuple[float, float]:
-    known = depth[np.isfinite(depth)]
-    deepest = float(np.percentile(known, DEEPEST_SHOWN)) if known.size else 0.0
-    return 0.0, deepest or 1.0
+def widen_contrast(channel: Layer) -> None:
+    """Let the contrast of depths reach the deepest so far; one that the user chose stays."""
+    told = channel.metadata[CHANNEL]
+    if "shown_to" in told and tuple(channel.contrast_limits) == (0.0, told["shown_to"]):
+        deepest = _deepest(channel.data)
+        if deepest > told["shown_to"]:
+            told["shown_to"] = deepest
+            channel.contrast_limits = 0.0, deepest
+
+
+def _deepest(depth: NDArray[Any]) -> float:
+    """Return how deep to show, from at most so many pixels that no slider waits for it."""
+    seen = depth.ravel()[:: 1 + depth.size // LOOKED_AT]
+    known = seen[np.isfinite(seen)]
+    return float(np.percentile(known, DEEPEST_SHOWN)) if known.size else 0.0

@@ -32,6 +32,7 @@ from porescope.viewer.sample_layers import (
     channel_layers,
     channels,
     sample_layer,
+    widen_contrast,
 )
 from porescope.viewer.work import Latest, Session, in_process
 
@@ -145,6 +146,7 @@ class HeightfieldPanel(Panel):
         self.follow.toggled.connect(self._moved)
         self.side_by_side.toggled.connect(self._arrange)
         self._latest = Latest(self, session, lambda result: self._show(*result), self.runner.say)
+        self._level_of: Layer | None = None
         self._channels: dict[str, Layer] = {}
         self._shown: tuple[Layer, dict[str, tuple[int, ...]]] | None = None
         # A volume on the disk and its voxels in memory; touched by the working thread only.
@@ -164,11 +166,15 @@ class HeightfieldPanel(Panel):
             self.sample.setCurrentText(chosen)
         self.sample.blockSignals(False)
         self._sample_changed()
-        self._channels = {
+        left = {
             name: layer for name, layer in self._channels.items() if layer in self.viewer.layers
         }
-        if self._shown and not (self._channels and self._shown[0] in self.viewer.layers):
+        if self._channels and not left:
+            self.viewer.canvas.grid.enabled = False
+        self._channels = left
+        if self._shown and not (left and self._shown[0] in self.viewer.layers):
             self._shown = None
+            self.runner.say(None)
 
     def run(self) -> None:
         """Show the plane on which the slider stands, and follow the slider from now on."""
@@ -183,7 +189,8 @@ class HeightfieldPanel(Panel):
         name = self.sample.currentText()
         layer = self.viewer.layers[name] if name else None
         self.fields.setRowVisible(self.level, isinstance(layer, Image))
-        if isinstance(layer, Image) and not self.level.text():
+        if isinstance(layer, Image) and layer is not self._level_of:
+            self._level_of = layer
             self.level.setText(f"{np.mean(layer.contrast_limits):.4g}")
 
     def _moved(self, event: Any = None) -> None:
@@ -223,9 +230,10 @@ class HeightfieldPanel(Panel):
         field = question.answer()
         took_ms = 1000 * (time.perf_counter() - start)
         unit = question.depth_unit
+        solid = "solid" if question.level is None else f"solid (from {question.level:g} on)"
         said = (
             f"Plane at z = {question.plane_z * question.depth_scale:g} {unit}: "
-            f"{100 * np.mean(field.entry[0] == 0):.1f} % solid, {took_ms:.1f} ms. "
+            f"{100 * np.mean(field.entry[0] == 0):.1f} % {solid}, {took_ms:.1f} ms. "
             f"Depths are in {unit}."
         )
         return layer, question, dict(channels(field)), said
@@ -240,6 +248,7 @@ class HeightfieldPanel(Panel):
         for name, channel in self._channels.items():
             # Setting new data would have napari lay out its sliders anew, at each step.
             np.copyto(channel.data, pixels[name])
+            widen_contrast(channel)
             channel.refresh(extent=False)
         self.runner.say(said)
 
