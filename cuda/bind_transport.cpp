@@ -32,28 +32,29 @@ using FloatsOut = nb::ndarray<nb::numpy, float, nb::ndim<Axes>>;
 // Tables of materials, each with a row for vacuum, number 0, before those of the solids.
 class Materials {
   public:
-    Materials(const Floats<3>& at_range, const Floats<2>& range_nm, const Floats<2>& constants,
+    Materials(const Floats<2>& row_at_range, const Floats<3>& at_row, const Floats<2>& constants,
               const Floats<2>& screening, const Floats<3>& quantiles, float top_ev, float log_step,
               float secondary_reach_nm)
         : count_(constants.shape(0)) {
         const std::size_t rows = screening.shape(1);
         const bool fits = count_ > 1 && count_ <= most_materials && rows > 1 &&
-                          at_range.shape(0) == count_ && at_range.shape(1) == range_nodes &&
-                          at_range.shape(2) == 2 && range_nm.shape(0) == count_ &&
-                          range_nm.shape(1) == (rows - 1) * nodes_per_row + 1 &&
+                          row_at_range.shape(0) == count_ && row_at_range.shape(1) == range_nodes &&
+                          at_row.shape(0) == count_ &&
+                          at_row.shape(1) == rows * nodes_per_row + 1 && at_row.shape(2) == 2 &&
                           constants.shape(1) == 4 && screening.shape(0) == count_ &&
                           quantiles.shape(0) == count_ && quantiles.shape(1) == rows &&
                           quantiles.shape(2) == quantile_count;
         if (!fits) throw std::invalid_argument("The tables of the materials do not go together.");
-        for (std::size_t k = 1; k < at_range.size(); k += 2)
-            if (!(at_range.data()[k] >= 0 && at_range.data()[k] <= static_cast<float>(rows)))
+        for (std::size_t k = 0; k < row_at_range.size(); ++k)
+            if (!(row_at_range.data()[k] >= 0 &&
+                  row_at_range.data()[k] <= static_cast<float>(rows)))
                 throw std::invalid_argument("A row of elastic scattering lies outside the tables.");
         const auto copied = [](std::vector<float>& to, const auto& from) {
             to.assign(from.data(), from.data() + from.size());
             return to.data();
         };
-        view_.at_range = copied(at_range_, at_range);
-        view_.range_nm = copied(range_nm_, range_nm);
+        view_.row_at_range = copied(row_at_range_, row_at_range);
+        view_.at_row = copied(at_row_, at_row);
         view_.screening = copied(screening_, screening);
         view_.quantiles = copied(quantiles_, quantiles);
         for (std::size_t k = 0; k < count_; ++k) {
@@ -83,7 +84,7 @@ class Materials {
   private:
     std::size_t count_;
     MaterialsView view_{};
-    std::vector<float> at_range_, range_nm_, screening_, quantiles_;
+    std::vector<float> row_at_range_, at_row_, screening_, quantiles_;
 };
 
 // Voxels ready for electrons at any plane.
@@ -265,10 +266,9 @@ nb::ndarray<nb::numpy, float, nb::ndim<3>> image_plane(
         const float* const v = windows.data() + 10 * k;
         detectors.push_back({v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9]});
     }
-    constexpr float least = 1e-20f;  // no direction is 0 along an axis, see turned()
     const Beam beam{direction[0],
-                    direction[1] + least,
-                    direction[2] + least,
+                    direction[1] + least_cosine,
+                    direction[2] + least_cosine,
                     materials.row_of(energy_ev),
                     probe_nm,
                     pixels[0],
@@ -308,8 +308,7 @@ std::tuple<FloatsOut<1>, FloatsOut<2>> first_collisions(const Materials& materia
     std::unique_ptr<float[]> path(new float[count]), turned_to(new float[3 * std::size_t{count}]);
     const MaterialsView& view = materials.view();
     const PhiloxKey key = philox_key(seed);
-    const float range_nm = range_at(view, material, materials.row_of(energy_ev));
-    const State<float> state = at_range(view, material, range_nm);
+    const State<float> state = at_row(view, material, materials.row_of(energy_ev)).state;
     for (std::uint32_t number = 0; number < count; ++number) {
         const auto start = numbers_of<float>(key, 0, number, 0, start_stream);
         path[number] = path_of(state, negative_log(open_unit_float<float>(start.word[0])));
@@ -332,9 +331,9 @@ std::tuple<FloatsOut<1>, FloatsOut<2>> first_collisions(const Materials& materia
 void bind_transport(nb::module_& module) {
     using namespace nb::literals;
     nb::class_<Materials>(module, "Materials")
-        .def(nb::init<const Floats<3>&, const Floats<2>&, const Floats<2>&, const Floats<2>&,
+        .def(nb::init<const Floats<2>&, const Floats<3>&, const Floats<2>&, const Floats<2>&,
                       const Floats<3>&, float, float, float>(),
-             "at_range"_a, "range_nm"_a, "constants"_a, "screening"_a, "quantiles"_a, "top_ev"_a,
+             "row_at_range"_a, "at_row"_a, "constants"_a, "screening"_a, "quantiles"_a, "top_ev"_a,
              "log_step"_a, "secondary_reach_nm"_a);
     nb::class_<VoxelSample>(module, "VoxelSample")
         .def(nb::init<

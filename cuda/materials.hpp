@@ -29,9 +29,9 @@ struct MaterialsView {
     float secondaries_per_ev[most_materials];  // made for each eV lost
     float reach_ratio[most_materials];  // of the range in the sample's least stopping solids to
                                         // that in this
-    const float* at_range;   // [material][range_nodes][2], over multiples of the cut-off's: mean
-                             // free path in nm and row of the energy
-    const float* range_nm;   // [material][(rows - 1) * nodes_per_row + 1]
+    const float* row_at_range;          // [material][range_nodes], over multiples of the cut-off's
+    const float* at_row;     // [material][rows * nodes_per_row + 1][2]: range and mean free path,
+                             // in nm
     const float* screening;  // [material][rows]
     const float* quantiles;  // [material][rows][quantile_count]
     std::int32_t rows;
@@ -41,11 +41,12 @@ struct MaterialsView {
 
 inline namespace PORESCOPE_INSTRUCTION_SET {
 
-// What an electron is at some residual range.
+// What an electron is at some energy.
 template <typename Lane>
 struct State {
-    Lane mean_free_path_nm, row;
-    Lane free_path_slope;  // of the mean free path over the range
+    Lane row;
+    Lane mean_free_path_nm;
+    Lane free_path_slope;  // over the range
 };
 
 template <typename Lane>
@@ -54,23 +55,38 @@ PORESCOPE_HOST_DEVICE inline Lane between(LanePair<Lane> nodes, Lane part) {
 }
 
 template <typename Lane>
-PORESCOPE_HOST_DEVICE inline State<Lane> at_range(const MaterialsView& materials,
-                                                  Index<Lane> material, Lane range_nm) {
+PORESCOPE_HOST_DEVICE inline Lane row_at(const MaterialsView& materials, Index<Lane> material,
+                                         Lane range_nm) {
     constexpr int shift = 23 - nodes_per_doubling_log2;
     const Lane per_cut_off = looked_up_of_16(materials.per_range_at_cut_off, material);
     // From 1 to just below the last node.
     const Lane multiple = smaller(larger(range_nm * per_cut_off, Lane(1.0f)), Lane(0x1.fffffep15f));
     const Word<Lane> bits = bits_of(multiple) - Word<Lane>(127 << 23);
-    const Index<Lane> node = material * Index<Lane>(range_nodes) + as_index(bits >> shift);
     const Lane part =
         as_float(as_index(bits & Word<Lane>((1 << shift) - 1))) * Lane(1.0f / (1 << shift));
-    const auto here = looked_up_pair(materials.at_range, node + node);
-    const auto next = looked_up_pair(materials.at_range + 2, node + node);
-    // One over the doubling that the node lies in.
-    const Lane per_doubling = float_of(Word<Lane>(127 << 23) - (bits & Word<Lane>(0xFF << 23)));
-    const Lane rise = next.first - here.first;
-    return {here.first + part * rise, here.second + part * (next.second - here.second),
-            rise * per_doubling * per_cut_off * Lane(nodes_per_doubling)};
+    return between(looked_up_pair(materials.row_at_range,
+                                  material * Index<Lane>(range_nodes) + as_index(bits >> shift)),
+                   part);
+}
+
+template <typename Lane>
+struct RangeAndState {
+    Lane range_nm;
+    State<Lane> state;
+};
+
+template <typename Lane>
+PORESCOPE_HOST_DEVICE inline RangeAndState<Lane> at_row(const MaterialsView& materials,
+                                                        Index<Lane> material, Lane row) {
+    const std::int32_t last = materials.rows * nodes_per_row;
+    const Lane place = row * Lane(nodes_per_row);
+    const Index<Lane> beyond = smaller(whole_part(place), Index<Lane>(last - 1));
+    const Lane part = place - as_float(beyond);
+    const Index<Lane> node = material * Index<Lane>(last + 1) + beyond;
+    const auto here = looked_up_pair(materials.at_row, node + node);
+    const auto next = looked_up_pair(materials.at_row + 2, node + node);
+    const Lane longer = next.first - here.first, rise = next.second - here.second;
+    return {here.first + part * longer, {row, here.second + part * rise, rise / longer}};
 }
 
 // The path that takes up an optical depth, and back. The mean free path shrinks along it with the
@@ -84,16 +100,6 @@ PORESCOPE_HOST_DEVICE inline Lane path_of(const State<Lane>& start, Lane optical
 template <typename Lane>
 PORESCOPE_HOST_DEVICE inline Lane optical_depth_of(const State<Lane>& start, Lane path_nm) {
     return path_nm / (start.mean_free_path_nm - Lane(0.5f) * path_nm * start.free_path_slope);
-}
-
-template <typename Lane>
-PORESCOPE_HOST_DEVICE inline Lane range_at(const MaterialsView& materials, Index<Lane> material,
-                                           Lane row) {
-    const std::int32_t last = (materials.rows - 1) * nodes_per_row;
-    const Lane place = row * Lane(nodes_per_row);
-    const Index<Lane> node = smaller(whole_part(place), Index<Lane>(last - 1));
-    return between(looked_up_pair(materials.range_nm, material * Index<Lane>(last + 1) + node),
-                   place - as_float(node));
 }
 
 template <typename Lane>

@@ -51,8 +51,7 @@ struct Rays {
     }
 };
 
-// Electrons that come down on pixels. All start with the range of material 1, which the first
-// solid they meet puts right.
+// Electrons that come down on pixels.
 template <typename Lane>
 PORESCOPE_HOST_DEVICE Electrons<Lane, Voxels> arriving(const Beam& beam, const Voxels& voxels,
                                                        const MaterialsView& materials,
@@ -81,12 +80,10 @@ PORESCOPE_HOST_DEVICE Electrons<Lane, Voxels> arriving(const Beam& beam, const V
     const auto cell = [](Lane at, std::int32_t count) {
         return smaller(whole_part(at), Index<Lane>(count - 1));
     };
-    electrons.place = {cell(electrons.position.z, voxels.depth),
-                       cell(electrons.position.y, voxels.height),
-                       cell(electrons.position.x, voxels.width)};
-    electrons.material = Index<Lane>(1);
-    electrons.range_nm = range_at(materials, electrons.material, Lane(beam.row));
-    electrons.state = at_range(materials, electrons.material, electrons.range_nm);
+    electrons.place = voxels.place_of<Lane>(cell(electrons.position.z, voxels.depth),
+                                            cell(electrons.position.y, voxels.height),
+                                            cell(electrons.position.x, voxels.width));
+    set_out(electrons, Lane(beam.row), voxels, materials);
     electrons.optical_depth = negative_log(open_unit_float<Lane>(numbers.word[0]));
     electrons.number = number;
     electrons.pixel = pixel;
@@ -116,8 +113,9 @@ PORESCOPE_HOST_DEVICE Rays<Lane> leaving_wall(const Voxels& voxels, PhiloxKey ke
     const auto cell = [&](Lane at, std::int32_t count) {
         return smaller(larger(whole_part(at), nothing), Index<Lane>(count - 1));
     };
-    rays.place = {larger(cell(rays.position.z, voxels.depth), whole_part(Lane(voxels.plane))),
-                  cell(rays.position.y, voxels.height), cell(rays.position.x, voxels.width)};
+    rays.place = voxels.place_of<Lane>(
+        larger(cell(rays.position.z, voxels.depth), whole_part(Lane(voxels.plane))),
+        cell(rays.position.y, voxels.height), cell(rays.position.x, voxels.width));
     rays.weight = larger(weight, least);
     rays.pixel = electrons.pixel;
     return rays;
@@ -131,7 +129,7 @@ PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> fly(Rays<Lane>& rays, const Vo
     const Lane grace(1.5f * voxels.least_spacing_nm);
     constexpr float longest_nm = 1e6f;  // along a channel between walls that lead in again
     const Mask<Lane> lost =
-        (without(grace < rays.travelled_nm, ahead.material == Index<Lane>(vacuum))) |
+        (without(grace < rays.travelled_nm, voxels.material(rays.place) == Index<Lane>(vacuum))) |
         (Lane(longest_nm) < rays.travelled_nm);
     const Mask<Lane> all = Lane(0.0f) == Lane(0.0f);
     const Left<Lane> left =

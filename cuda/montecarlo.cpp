@@ -49,12 +49,11 @@ void follow_into_layers(const LayerTask& task) {
             lanes |= 1u << lane;
         }
         Swarm electrons{};
-        electrons.direction = {Lanes(task.direction[0]), Lanes(task.direction[1]),
-                               Lanes(task.direction[2])};
+        const Lanes least(least_cosine);
+        electrons.direction = {Lanes(task.direction[0]), Lanes(task.direction[1]) + least,
+                               Lanes(task.direction[2]) + least};
         electrons.place.region = Index<Lanes>(1);
-        electrons.material = whole_part(Lanes(task.layers->regions[1].material));
-        electrons.range_nm = range_at(materials, electrons.material, Lanes(task.row));
-        electrons.state = at_range(materials, electrons.material, electrons.range_nm);
+        set_out(electrons, Lanes(task.row), *task.layers, materials);
         electrons.number = words_from(number);
         const auto numbers =
             numbers_of<Lanes>(key, electrons.pixel, electrons.number, Word<Lanes>(0), start_stream);

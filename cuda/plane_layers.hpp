@@ -30,7 +30,6 @@ struct PlaneLayers {
     };
     template <typename Lane>
     struct Ahead {
-        Index<Lane> material;
         Lane border_nm, top_nm, bottom_nm;
         Index<Lane> place;
         Mask<Lane> up;
@@ -41,17 +40,16 @@ struct PlaneLayers {
         return looked_up(&regions->top_nm + which, region * Index<Lane>(numbers_of_region));
     }
     template <typename Lane>
+    PORESCOPE_HOST_DEVICE Index<Lane> material(Place<Lane> place) const {
+        return whole_part(number<Lane>(place.region, 2));
+    }
+    template <typename Lane>
     PORESCOPE_HOST_DEVICE Ahead<Lane> look(Axes<Lane> position, Axes<Lane> direction,
                                            Place<Lane> place) const {
         const Lane top = number<Lane>(place.region, 0), bottom = number<Lane>(place.region, 1);
         const Mask<Lane> up = direction.z < Lane(0.0f);
         const Lane border = (select(up, top, bottom) - position.z) / direction.z;
-        return {whole_part(number<Lane>(place.region, 2)),
-                larger(border, Lane(0.0f)),
-                top,
-                bottom,
-                place.region,
-                up};
+        return {larger(border, Lane(0.0f)), top, bottom, place.region, up};
     }
     template <typename Lane>
     PORESCOPE_HOST_DEVICE Lane cover(Axes<Lane> position, const Ahead<Lane>& ahead) const {

@@ -58,24 +58,32 @@ template <typename Lane, typename Fields, int capacity, typename Supply, typenam
           typename Ended>
 void follow(Queue<Lane, Fields, capacity>& waiting, const Supply& supply, const Move& move,
             const Ended& ended) {
-    Fields fields{};
+    struct Company {
+        Fields fields{};
+        Mask<Lane> alive = mask_of(0);
+    };
     const Mask<Lane> all = Lane(0.0f) == Lane(0.0f);
-    Mask<Lane> alive = mask_of(0);
-    const auto fill = [&] {
-        for (Mask<Lane> idle = without(all, alive); any(idle); idle = without(all, alive)) {
+    const auto fill = [&](Company& company) {
+        for (;;) {
+            const Mask<Lane> idle = without(all, company.alive);
+            if (!any(idle)) return;
             if (waiting.empty()) supply();
             if (waiting.empty()) return;
-            alive = alive | waiting.take(fields, idle);
+            company.alive = company.alive | waiting.take(company.fields, idle);
         }
     };
-    for (fill(); any(alive);) {
-        const auto ends = move(fields, alive);
-        const Mask<Lane> over = alive & ends.over;
-        if (!any(over)) continue;
-        ended(fields, over, ends);
-        alive = without(alive, over);
-        fill();
-    }
+    // Two in turns: while one waits for its look-ups the processor goes on with the other.
+    std::array<Company, 2> companies;
+    for (Company& company : companies) fill(company);
+    while (any(companies[0].alive) || any(companies[1].alive))
+        for (Company& company : companies) {
+            const auto ends = move(company.fields, company.alive);
+            const Mask<Lane> over = company.alive & ends.over;
+            if (!any(over)) continue;
+            ended(company.fields, over, ends);
+            company.alive = without(company.alive, over);
+            fill(company);
+        }
 }
 
 }  // namespace PORESCOPE_INSTRUCTION_SET

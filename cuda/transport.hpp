@@ -44,7 +44,7 @@ struct Electrons {
     typename Geometry::template Place<Lane> place;
     Index<Lane> material;  // the last solid, whose residual range this is
     Lane range_nm;
-    State<Lane> state;   // what follows from the range
+    State<Lane> state;
     Lane optical_depth;  // up to the next collision, in mean free paths
     Lane secondaries;    // that came out, on average
     Lane deepest;
@@ -56,11 +56,23 @@ struct Electrons {
         visit(direction.z), visit(direction.y), visit(direction.x);
         place.each_field(visit);
         visit(material), visit(range_nm);
-        visit(state.mean_free_path_nm), visit(state.row), visit(state.free_path_slope);
+        visit(state.row), visit(state.mean_free_path_nm), visit(state.free_path_slope);
         visit(optical_depth), visit(secondaries), visit(deepest);
         visit(collision), visit(number), visit(pixel);
     }
 };
+
+// Put electrons of an energy into the material of their place; if that is vacuum, as if they came
+// from material 1.
+template <typename Lane, typename Geometry>
+PORESCOPE_HOST_DEVICE inline void set_out(Electrons<Lane, Geometry>& electrons, Lane row,
+                                          const Geometry& geometry,
+                                          const MaterialsView& materials) {
+    electrons.material = larger(geometry.material(electrons.place), Index<Lane>(1));
+    const RangeAndState<Lane> now = at_row(materials, electrons.material, row);
+    electrons.range_nm = now.range_nm;
+    electrons.state = now.state;
+}
 
 template <typename Lane>
 struct Left {
@@ -112,6 +124,9 @@ PORESCOPE_HOST_DEVICE inline Normals<Lane> normals_of(Axes<Lane> d) {
             {nothing - d.y, sign + d.y * d.y * a, b}};
 }
 
+// No direction is 0 along an axis: lengths are divided by it.
+constexpr float least_cosine = 1e-12f;
+
 // At an angle to a direction, with a part of a full turn around it.
 template <typename Lane>
 PORESCOPE_HOST_DEVICE inline Axes<Lane> turned(Axes<Lane> direction, Lane cosine, Lane sine,
@@ -125,10 +140,9 @@ PORESCOPE_HOST_DEVICE inline Axes<Lane> turned(Axes<Lane> direction, Lane cosine
     const Axes<Lane> to{mixed(direction.z, normals.first.z, normals.second.z),
                         mixed(direction.y, normals.first.y, normals.second.y),
                         mixed(direction.x, normals.first.x, normals.second.x)};
-    // One Newton step toward length 1, so that rounding does not add up over a thousand collisions;
-    // and no direction is 0 along an axis, by which lengths are divided.
+    // One Newton step toward length 1, so that rounding does not add up over a thousand collisions.
     const Lane correction = Lane(1.5f) - Lane(0.5f) * (to.z * to.z + to.y * to.y + to.x * to.x);
-    const Lane least(1e-20f);
+    const Lane least(least_cosine);
     return {to.z * correction + least, to.y * correction + least, to.x * correction + least};
 }
 
@@ -149,15 +163,7 @@ PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> step(Electrons<Lane, Geometry>
                                                        PhiloxKey key, const Emit& emit) {
     const Lane nothing(0.0f);
     const auto ahead = geometry.look(electrons.position, electrons.direction, electrons.place);
-    const Mask<Lane> empty = ahead.material == Index<Lane>(vacuum);
-    const Mask<Lane> entered = without(without(alive, empty), ahead.material == electrons.material);
-    if (any(entered)) {
-        electrons.material = select(entered, ahead.material, electrons.material);
-        electrons.range_nm =
-            select(entered, range_at(materials, electrons.material, electrons.state.row),
-                   electrons.range_nm);
-        electrons.state = at_range(materials, electrons.material, electrons.range_nm);
-    }
+    const Mask<Lane> empty = geometry.material(electrons.place) == Index<Lane>(vacuum);
     const Index<Lane> material = electrons.material;
     const Lane residual =
         electrons.range_nm - looked_up_of_16(materials.range_at_cut_off_nm, material);
@@ -173,7 +179,7 @@ PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> step(Electrons<Lane, Geometry>
     const Lane path_in_solid = select(empty, nothing, path);
     const State<Lane> before = electrons.state;
     electrons.range_nm = electrons.range_nm - path_in_solid;
-    electrons.state = at_range(materials, material, electrons.range_nm);
+    electrons.state.row = row_at(materials, material, electrons.range_nm);
     const Mask<Lane> collided = without(free_path < residual, at_border);
     const auto numbers = numbers_of<Lane>(key, electrons.pixel, electrons.number,
                                           electrons.collision, collisions_stream);
@@ -200,6 +206,11 @@ PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> step(Electrons<Lane, Geometry>
 
     const Left<Lane> left = geometry.advance(electrons.position, electrons.direction,
                                              electrons.place, ahead, path, at_border);
+    const Index<Lane> next = geometry.material(electrons.place);
+    electrons.material = select(next == Index<Lane>(vacuum), material, next);
+    const RangeAndState<Lane> now = at_row(materials, electrons.material, electrons.state.row);
+    electrons.range_nm = select(electrons.material == material, electrons.range_nm, now.range_nm);
+    electrons.state = now.state;
     electrons.deepest = larger(electrons.deepest, electrons.position.z);
     electrons.optical_depth =
         larger(electrons.optical_depth - optical_depth_of(before, path_in_solid), nothing);

@@ -23,14 +23,15 @@ struct Voxels {
     template <typename Lane>
     struct Place {
         Index<Lane> z, y, x;
+        Index<Lane> word;  // of this voxel
         template <typename Visit>
         PORESCOPE_HOST_DEVICE void each_field(const Visit& visit) {
-            visit(z), visit(y), visit(x);
+            visit(z), visit(y), visit(x), visit(word);
         }
     };
     template <typename Lane>
     struct Ahead {
-        Index<Lane> material, free;
+        Index<Lane> free;
         Lane border_nm;
         Axes<Lane> bound;           // where the box ends, in the direction of flight
         Axes<Mask<Lane>> backward;  // the direction of flight
@@ -43,13 +44,23 @@ struct Voxels {
     }
 
     template <typename Lane>
+    PORESCOPE_HOST_DEVICE Place<Lane> place_of(Index<Lane> z, Index<Lane> y, Index<Lane> x) const {
+        Place<Lane> place{z, y, x, Index<Lane>(0)};
+        place.word = looked_up(words, index_of<Lane>(place));
+        return place;
+    }
+
+    template <typename Lane>
+    PORESCOPE_HOST_DEVICE Index<Lane> material(Place<Lane> place) const {
+        return place.word & Index<Lane>(0xFF);
+    }
+
+    template <typename Lane>
     PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ahead<Lane> look(Axes<Lane> position,
                                                             Axes<Lane> direction,
                                                             Place<Lane> place) const {
-        const Index<Lane> word = looked_up(words, index_of<Lane>(place));
         Ahead<Lane> ahead;
-        ahead.material = word & Index<Lane>(0xFF);
-        ahead.free = as_index(as_word(word) >> 8);
+        ahead.free = as_index(as_word(place.word) >> 8);
         const Lane nothing(0.0f);
         ahead.backward = {direction.z < nothing, direction.y < nothing, direction.x < nothing};
         const Index<Lane> beyond = ahead.free + Index<Lane>(1);
@@ -58,12 +69,17 @@ struct Voxels {
         };
         ahead.bound = {larger(bound(ahead.backward.z, place.z), Lane(plane)),
                        bound(ahead.backward.y, place.y), bound(ahead.backward.x, place.x)};
-        const auto length = [&](Lane bound, Lane position, Lane direction, float spacing_nm) {
-            return larger((bound - position) * Lane(spacing_nm) / direction, nothing);
+        // One division for all three, as none of them is 0.
+        const Lane zy = direction.z * direction.y;
+        const Lane per_all = Lane(1.0f) / (zy * direction.x);
+        const auto length = [&](Lane bound, Lane position, Lane per_direction, float spacing_nm) {
+            return larger((bound - position) * Lane(spacing_nm) * per_direction, nothing);
         };
-        const Lane z = length(ahead.bound.z, position.z, direction.z, spacing_nm.z);
-        const Lane y = length(ahead.bound.y, position.y, direction.y, spacing_nm.y);
-        const Lane x = length(ahead.bound.x, position.x, direction.x, spacing_nm.x);
+        const Lane z =
+            length(ahead.bound.z, position.z, per_all * (direction.y * direction.x), spacing_nm.z);
+        const Lane y =
+            length(ahead.bound.y, position.y, per_all * (direction.z * direction.x), spacing_nm.y);
+        const Lane x = length(ahead.bound.x, position.x, per_all * zy, spacing_nm.x);
         ahead.border_nm = smaller(z, smaller(y, x));
         ahead.first.z = z == ahead.border_nm;
         ahead.first.y = without(y == ahead.border_nm, ahead.first.z);
@@ -93,7 +109,7 @@ struct Voxels {
         const auto at = [&](Lane position, Index<Lane> near) {
             return smaller(larger(whole_part(position), near - within), near + within);
         };
-        return {at(position.z, near.z), at(position.y, near.y), at(position.x, near.x)};
+        return {at(position.z, near.z), at(position.y, near.y), at(position.x, near.x), near.word};
     }
 
     template <typename Lane>
@@ -116,11 +132,12 @@ struct Voxels {
         const Mask<Lane> above = crossed_z & ahead.backward.z & (ahead.bound.z == Lane(plane));
         const Index<Lane> z = next(crossed_z, ahead.backward.z, place.z, here.z);
         const Mask<Lane> below = without(Index<Lane>(depth - 1) < z, above);
-        place = {select(above | below, place.z, z),
-                 next(crossed_y, ahead.backward.y, place.y, here.y),
-                 next(crossed_x, ahead.backward.x, place.x, here.x)};
+        place.z = select(above | below, place.z, z);
+        place.y = next(crossed_y, ahead.backward.y, place.y, here.y);
+        place.x = next(crossed_x, ahead.backward.x, place.x, here.x);
         meet_wall(position.y, direction.y, place.y, height);
         meet_wall(position.x, direction.x, place.x, width);
+        place.word = looked_up(words, index_of<Lane>(place));
         return {above, below};
     }
 

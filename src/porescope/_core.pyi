@@ -258,11 +258,11 @@ class Materials:
 
     Parameters
     ----------
-    at_range : array of shape (materials, 513, 2), float32
-        Mean free path in nm and row of the energy in the elastic tables, over the residual range in
-        units of that at 50 eV: 32 nodes for each doubling. Here and below number 0 is vacuum.
-    range_nm : array of shape (materials, 16 * (rows - 1) + 1), float32
-        Residual range over the row.
+    row_at_range : array of shape (materials, 513), float32
+        Row of the energy in the elastic tables, over the residual range in units of that at 50 eV:
+        32 nodes for each doubling. Here and below number 0 is vacuum.
+    at_row : array of shape (materials, 16 * rows + 1, 2), float32
+        Residual range and mean free path in nm, over the row.
     constants : array of shape (materials, 4), float32
         Residual range at 50 eV in nm, 1 / lambda, 1 / eps, and how many times farther than its
         range an electron gets in other solids.
@@ -281,8 +281,8 @@ class Materials:
 
     def __init__(
         self,
-        at_range: NDArray[np.float32],
-        range_nm: NDArray[np.float32],
+        row_at_range: NDArray[np.float32],
+        at_row: NDArray[np.float32],
         constants: NDArray[np.float32],
         screening: NDArray[np.float32],
         quantiles: NDArray[np.float32],

@@ -26,7 +26,7 @@ HIGHEST_BEAM_KV = 30.0
 _ESCAPE_DEPTHS = 7.0
 
 # Energies to integrate over, and how the core's tables lie (cuda/materials.hpp).
-_FINE_EV = np.geomspace(CUT_OFF_EV, 33_000.0, 8192)
+_FINE_EV = np.geomspace(CUT_OFF_EV, 34_500.0, 8192)
 
 
 _NODES_PER_ROW = 16
@@ -114,7 +114,7 @@ def residual_range_nm(material: Material, energy_ev: NDArray[np.float64]) -> NDA
     material : Material
         A solid.
     energy_ev : array, float64
-        Up to 33 keV. Below 50 eV the loss is taken to stay what it is there.
+        Up to 34.5 keV. Below 50 eV the loss is taken to stay what it is there.
 
     Returns
     -------
@@ -169,18 +169,19 @@ def core_materials(materials: tuple[Material, ...]) -> _core.Materials:
     last_row = len(table_ev) - 1
     log_step = np.log(table_ev[-1] / table_ev[0]) / last_row
     fine_row = np.log(_FINE_EV / table_ev[0]) / log_step
-    row_nodes = np.arange(last_row * _NODES_PER_ROW + 1) / _NODES_PER_ROW
+    row_nodes = np.arange((last_row + 1) * _NODES_PER_ROW + 1) / _NODES_PER_ROW
+    node_ev = table_ev[0] * np.exp(row_nodes * log_step)
     losses = [stopping_power(material, _FINE_EV) for material in materials]
     # The way of an electron that is always in the solid that stops it least.
     farthest = _path_to(0.0, np.min(losses, axis=0))[1:]
-    at_range, range_nm, constants, screening, quantiles = [], [], [], [], []
+    row_at_range, at_row, constants, screening, quantiles = [], [], [], [], []
     for material, loss in zip(materials, losses, strict=True):
         fine_range = _path_to(CUT_OFF_EV / loss[0], loss)
-        row = np.interp(_RANGE_NODES * fine_range[0], fine_range, fine_row)
-        energy = table_ev[0] * np.exp(row * log_step)
-        mean_free_path = 1 / scattering_per_nm(material, energy).sum(axis=0)
-        at_range.append(np.stack([mean_free_path, row], axis=-1))
-        range_nm.append(residual_range_nm(material, table_ev[0] * np.exp(row_nodes * log_step)))
+        row_at_range.append(
+            np.interp(_RANGE_NODES * fine_range[0], fine_range, fine_row).clip(0, last_row + 1)
+        )
+        free_path_nm = 1 / scattering_per_nm(material, node_ev).sum(axis=0)
+        at_row.append(np.stack([residual_range_nm(material, node_ev), free_path_nm], axis=-1))
         constants.append(
             [
                 fine_range[0],
@@ -210,8 +211,8 @@ def core_materials(materials: tuple[Material, ...]) -> _core.Materials:
 
     escape = max(material.lambda_nm or 0.0 for material in materials)
     return _core.Materials(
-        numbered(at_range),
-        numbered(range_nm),
+        numbered(row_at_range),
+        numbered(at_row),
         numbered(constants),
         numbered(screening),
         numbered(quantiles),
