@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -101,6 +103,18 @@ def test_ctrl_c_at_any_time_ends_in_one_word(monkeypatch, capfd, place, stop, st
     monkeypatch.setattr(cli, place, stop)
     assert main(["steps"]) == status
     assert capfd.readouterr().err == f"{says}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process can send itself Ctrl-C")
+def test_ctrl_c_while_modules_load_ends_in_one_word():
+    lines = (
+        "import os, signal, sys",
+        "from porescope import cli",
+        "cli._parser = lambda: os.kill(os.getpid(), signal.SIGINT)",
+        "sys.exit(cli.main(['steps']))",
+    )
+    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"Cancelled.\n")
 
 
 def test_other_errors_are_not_hidden(monkeypatch):

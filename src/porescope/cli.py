@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -27,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters of it, we say ourselves
     try:
-        options = _parser().parse_args(arguments)  # imports much, so may be interrupted too
+        options = _parse(arguments)
         options.run(options)
     except PorescopeError as error:
         print(f"porescope: {error}", file=sys.stderr)
@@ -41,6 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         sys.stderr.close()
     return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    # What is imported here makes panics and other errors of a Ctrl-C, and there is nothing yet to
+    # clean up.
+    before = signal.signal(signal.SIGINT, _leave)
+    try:
+        return _parser().parse_args(arguments)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _leave(*_: object) -> None:
+    os.write(sys.stderr.fileno(), b"Cancelled.\n")
+    os._exit(CANCELLED)
 
 
 def _show_warning(message: Warning | str, *details: object, **more: object) -> None:
