@@ -283,14 +283,20 @@ nb::ndarray<nb::numpy, float, nb::ndim<3>> image_plane(
     {
         nb::gil_scoped_release released;
         std::vector<std::int64_t> sums(signals * count, 0);
-        const std::size_t piece = std::clamp<std::size_t>(8192 / electrons, 1, count);
-        share_out((count + piece - 1) / piece, threads, [&](const auto& next) {
-            for (std::size_t begin; (begin = next() * piece) < count;)
-                monte_carlo.pixels({&materials.view(), &voxels, &beam,
-                                    static_cast<std::uint32_t>(first_row * wide + begin),
-                                    static_cast<std::uint32_t>(std::min(piece, count - begin)),
-                                    seed, secondaries, sums.data(),
-                                    static_cast<std::uint32_t>(first_row * wide), count});
+        // Electrons of a square of pixels meet the same voxels.
+        const auto side =
+            static_cast<std::uint32_t>(std::clamp(std::sqrt(8192.0 / electrons), 4.0, 32.0));
+        const auto columns = static_cast<std::uint32_t>(pixels[1]);
+        const std::size_t tiles_wide = (columns + side - 1) / side;
+        const std::size_t tiles = (rows + side - 1) / side * tiles_wide;
+        share_out(tiles, threads, [&](const auto& next) {
+            for (std::size_t tile; (tile = next()) < tiles;) {
+                const auto row = static_cast<std::uint32_t>(tile / tiles_wide) * side;
+                const auto column = static_cast<std::uint32_t>(tile % tiles_wide) * side;
+                monte_carlo.pixels({&materials.view(), &voxels, &beam, first_row + row, column,
+                                    std::min(side, rows - row), std::min(side, columns - column),
+                                    seed, secondaries, sums.data(), first_row, count});
+            }
         });
         std::transform(sums.begin(), sums.end(), image.get(), [](std::int64_t parts) {
             return static_cast<float>(static_cast<double>(parts) / parts_of_electron);

@@ -109,6 +109,18 @@ PORESCOPE_HOST_DEVICE inline Lane energy_at(const MaterialsView& materials, Lane
     return decay(larger(top - row, Lane(0.0f)) * Lane(materials.log_step)) * Lane(materials.top_ev);
 }
 
+// The energy lost between two rows, as far as a decay by some depths leaves it.
+template <typename Lane>
+PORESCOPE_HOST_DEVICE inline Lane lost_and_decayed(const MaterialsView& materials, Lane before,
+                                                   Lane after, Lane depths) {
+    const Lane half(0.5f), top(static_cast<float>(materials.rows));
+    const Lane step = (before - after) * Lane(materials.log_step);
+    const Lane middle = larger(top - half * (before + after), Lane(0.0f));
+    // exp(step / 2) - exp(-step / 2) around the middle.
+    return Lane(materials.top_ev) * decay(middle * Lane(materials.log_step) + depths) * step *
+           (Lane(1.0f) + step * step * Lane(1 / 24.0f));
+}
+
 // (1 - cosine) / 2 of an elastic deflection. The row is drawn between the energy's two neighbours,
 // then the angle.
 template <typename Lane>

@@ -34,12 +34,28 @@ enum Signal { backscattered_signal, secondary_signal, transmitted_signal, first_
 
 inline namespace PORESCOPE_INSTRUCTION_SET {
 
-// Secondaries on their way out of a pore.
+// Secondaries at the wall of a pore.
+template <typename Lane>
+struct Emission {
+    Axes<Lane> surface, normal;
+    Lane secondaries;
+    Lane range_nm;  // of the electron, another one on each flight
+    Word<Lane> number, pixel;
+
+    template <typename Visit>
+    PORESCOPE_HOST_DEVICE void each_field(const Visit& visit) {
+        visit(surface.z), visit(surface.y), visit(surface.x);
+        visit(normal.z), visit(normal.y), visit(normal.x);
+        visit(secondaries), visit(range_nm), visit(number), visit(pixel);
+    }
+};
+
+// On their way out of it.
 template <typename Lane>
 struct Rays {
     Axes<Lane> position, direction;
     Voxels::Place<Lane> place;
-    Lane weight, travelled_nm;
+    Lane secondaries, travelled_nm;
     Word<Lane> pixel;
 
     template <typename Visit>
@@ -47,7 +63,7 @@ struct Rays {
         visit(position.z), visit(position.y), visit(position.x);
         visit(direction.z), visit(direction.y), visit(direction.x);
         place.each_field(visit);
-        visit(weight), visit(travelled_nm), visit(pixel);
+        visit(secondaries), visit(travelled_nm), visit(pixel);
     }
 };
 
@@ -90,25 +106,19 @@ PORESCOPE_HOST_DEVICE Electrons<Lane, Voxels> arriving(const Beam& beam, const V
     return electrons;
 }
 
-// Secondaries leave a wall by Lambert's law. Few are followed, each for all that it stands for: a
-// weight below `least` is followed in that part of the cases with that weight.
+// Secondaries leave a wall by Lambert's law.
 template <typename Lane>
-PORESCOPE_HOST_DEVICE Rays<Lane> leaving_wall(const Voxels& voxels, PhiloxKey key,
-                                              const Escape<Lane>& escape, Lane weight,
-                                              const Electrons<Lane, Voxels>& electrons,
-                                              Mask<Lane>& followed) {
-    // The range is another one on each flight.
-    const auto numbers = numbers_of<Lane>(key, electrons.pixel, electrons.number,
-                                          bits_of(electrons.range_nm), secondaries_stream);
-    const Lane least(0.25f);
-    followed = followed & (open_unit_float<Lane>(numbers.word[0]) * least < weight);
+PORESCOPE_HOST_DEVICE Rays<Lane> leaving_wall(const Emission<Lane>& emission, const Voxels& voxels,
+                                              PhiloxKey key) {
+    const auto numbers = numbers_of<Lane>(key, emission.pixel, emission.number,
+                                          bits_of(emission.range_nm), secondaries_stream);
     const Lane square = open_unit_float<Lane>(numbers.word[1]);
     Rays<Lane> rays{};
-    rays.direction = turned(escape.normal, root(square), root(Lane(1.0f) - square),
+    rays.direction = turned(emission.normal, root(square), root(Lane(1.0f) - square),
                             open_unit_float<Lane>(numbers.word[2]));
     // From a little before the wall, which is smooth while voxels are not.
     rays.position =
-        voxels.moved(escape.surface, escape.normal, Lane(0.75f * voxels.least_spacing_nm));
+        voxels.moved(emission.surface, emission.normal, Lane(0.75f * voxels.least_spacing_nm));
     const Index<Lane> nothing(0);
     const auto cell = [&](Lane at, std::int32_t count) {
         return smaller(larger(whole_part(at), nothing), Index<Lane>(count - 1));
@@ -116,8 +126,8 @@ PORESCOPE_HOST_DEVICE Rays<Lane> leaving_wall(const Voxels& voxels, PhiloxKey ke
     rays.place = voxels.place_of<Lane>(
         larger(cell(rays.position.z, voxels.depth), whole_part(Lane(voxels.plane))),
         cell(rays.position.y, voxels.height), cell(rays.position.x, voxels.width));
-    rays.weight = larger(weight, least);
-    rays.pixel = electrons.pixel;
+    rays.secondaries = emission.secondaries;
+    rays.pixel = emission.pixel;
     return rays;
 }
 

@@ -94,28 +94,37 @@ void follow_from_pixels(const PixelTask& task) {
     const Voxels& voxels = *task.voxels;
     const Beam& beam = *task.beam;
     const PhiloxKey key = philox_key(task.seed);
+    const Mask<Lanes> all = Lanes(0.0f) == Lanes(0.0f);
+    const auto wide = static_cast<std::uint32_t>(beam.pixels_wide);
     const auto add = [&](int signal, std::uint32_t pixel, float value) {
-        task.sums[signal * task.summed + (pixel - task.first_summed)] += in_parts(value);
+        task.sums[signal * task.summed + (pixel - task.first_row_summed * wide)] += in_parts(value);
     };
 
-    Queue<Lanes, Rays<Lanes>, 8 * width> rays;
-    const auto follow_rays = [&] {
+    Queue<Lanes, Emission<Lanes>, 16 * width> emitted;
+    Queue<Lanes, Rays<Lanes>, width> leaving;
+    const auto follow_secondaries = [&] {
         follow<Lanes>(
-            rays, [] {}, [&](Rays<Lanes>& flying, Mask<Lanes>) { return fly(flying, voxels); },
-            [&](const Rays<Lanes>& flown, Mask<Lanes> over, const Ends<Lanes>& ends) {
+            leaving,
+            [&] {
+                Emission<Lanes> emission{};
+                const Mask<Lanes> there = emitted.take(emission, all);
+                leaving.append(leaving_wall(emission, voxels, key), there);
+            },
+            [&](Rays<Lanes>& rays, Mask<Lanes>) { return fly(rays, voxels); },
+            [&](const Rays<Lanes>& rays, Mask<Lanes> over, const Ends<Lanes>& ends) {
                 const Mask<Lanes> out = over & ends.left.above;
-                const auto pixel = packed_words(out, flown.pixel);
-                const auto weight = packed(out, flown.weight);
+                const auto pixel = packed_words(out, rays.pixel);
+                const auto secondaries = packed(out, rays.secondaries);
                 for (int k = 0; k < __builtin_popcount(bits(out)); ++k)
-                    add(secondary_signal, pixel[k], weight[k]);
+                    add(secondary_signal, pixel[k], secondaries[k]);
             });
     };
-    const auto emit = [&](Mask<Lanes> from_walls, const Escape<Lanes>& escape, Lanes weight,
+    const auto emit = [&](Mask<Lanes> followed, const Escape<Lanes>& escape, Lanes secondaries,
                           const Swarm& electrons) {
-        Mask<Lanes> followed = from_walls;
-        const Rays<Lanes> leaving = leaving_wall(voxels, key, escape, weight, electrons, followed);
-        rays.append(leaving, followed);
-        if (rays.full()) follow_rays();
+        emitted.append({escape.surface, escape.normal, secondaries, electrons.range_nm,
+                        electrons.number, electrons.pixel},
+                       followed);
+        if (emitted.full()) follow_secondaries();
     };
 
     Queue<Lanes, Swarm, width> waiting;
@@ -124,12 +133,13 @@ void follow_from_pixels(const PixelTask& task) {
         std::array<std::uint32_t, width> pixel_number{}, number{};
         std::array<float, width> y{}, x{};
         std::uint32_t lanes = 0;
-        for (int lane = 0; lane < width && pixel < task.count; ++lane) {
-            const std::uint32_t at = task.first + pixel;
-            pixel_number[lane] = at;
+        for (int lane = 0; lane < width && pixel < task.rows * task.columns; ++lane) {
+            const std::uint32_t row = task.first_row + pixel / task.columns;
+            const std::uint32_t column = task.first_column + pixel % task.columns;
+            pixel_number[lane] = row * wide + column;
             number[lane] = electron;
-            y[lane] = static_cast<float>(at / static_cast<std::uint32_t>(beam.pixels_wide));
-            x[lane] = static_cast<float>(at % static_cast<std::uint32_t>(beam.pixels_wide));
+            y[lane] = static_cast<float>(row);
+            x[lane] = static_cast<float>(column);
             lanes |= 1u << lane;
             if (++electron == beam.electrons) electron = 0, ++pixel;
         }
@@ -171,7 +181,7 @@ void follow_from_pixels(const PixelTask& task) {
         }
     };
     follow<Lanes>(waiting, supply, move, ended);
-    follow_rays();
+    follow_secondaries();
 }
 
 void layers(const LayerTask& task) {

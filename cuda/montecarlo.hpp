@@ -24,17 +24,18 @@ struct LayerTask {
     float *energy_ev, *direction_out, *deepest_nm, *secondaries_out;
 };
 
-// Pixels `first` to `first + count` of a plane, each with all its electrons. `sums` holds
-// [signal][pixel] for `summed` pixels from `first_summed`, in parts of an electron.
+// A tile of pixels of a plane, each with all its electrons. `sums` holds [signal][row][column] of
+// the image's rows from `first_row_summed`, `summed` pixels for each signal, in parts of an
+// electron.
 struct PixelTask {
     const MaterialsView* materials;
     const Voxels* voxels;
     const Beam* beam;
-    std::uint32_t first, count;
+    std::uint32_t first_row, first_column, rows, columns;
     std::uint64_t seed;
     bool secondaries;
     std::int64_t* sums;
-    std::uint32_t first_summed;
+    std::uint32_t first_row_summed;
     std::size_t summed;
 };
 

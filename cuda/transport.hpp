@@ -95,7 +95,8 @@ struct Escape {
     Axes<Lane> surface, normal;
 };
 
-constexpr float most_escape_depths = 7;  // from deeper comes less than one in a thousand
+constexpr float most_escape_depths = 5;  // from deeper comes less than one in a hundred
+constexpr float least_secondaries = 1;   // that are followed together out of a pore
 
 // What the blocks of random numbers of an electron are for.
 enum Stream : std::uint32_t { collisions_stream, start_stream, secondaries_stream };
@@ -154,8 +155,8 @@ PORESCOPE_HOST_DEVICE inline Axes<Lane> deflected(Axes<Lane> direction, Lane hal
                   Lane(2.0f) * root(half_versine * (one - half_versine)), turn);
 }
 
-// One flight, to a collision, a border or a stop. `emit(from_walls, escape, weight, electrons)`
-// takes the secondaries that set out into pores.
+// One flight, to a collision, a border or a stop. `emit(followed, escape, secondaries,
+// electrons)` takes those that set out into pores.
 template <bool count_secondaries, typename Lane, typename Geometry, typename Emit>
 PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> step(Electrons<Lane, Geometry>& electrons,
                                                        Mask<Lane> alive, const Geometry& geometry,
@@ -193,14 +194,17 @@ PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> step(Electrons<Lane, Geometry>
                             electrons.place, materials, material);
         const Mask<Lane> near = without(alive & (escape.depth < Lane(most_escape_depths)), empty);
         if (any(near)) {
-            const Lane lost =
-                energy_at(materials, before.row) - energy_at(materials, electrons.state.row);
             const Lane made =
-                Lane(0.5f) * looked_up_of_16(materials.secondaries_per_ev, material) * lost;
-            const Lane weight = select(near, made * decay(escape.depth), nothing);
+                Lane(0.5f) * looked_up_of_16(materials.secondaries_per_ev, material) *
+                lost_and_decayed(materials, before.row, electrons.state.row, escape.depth);
             const Mask<Lane> from_walls = near & escape.into_pore;
-            electrons.secondaries = electrons.secondaries + select(from_walls, nothing, weight);
-            if (any(from_walls)) emit(from_walls, escape, weight, electrons);
+            electrons.secondaries =
+                electrons.secondaries + select(without(near, from_walls), made, nothing);
+            // Few are followed out of pores, each for all that it stands for.
+            const Lane chance = coarse_unit_float<Lane>(numbers.word[3] >> 16);
+            const Mask<Lane> followed = from_walls & (chance * Lane(least_secondaries) < made);
+            if (any(followed))
+                emit(followed, escape, larger(made, Lane(least_secondaries)), electrons);
         }
     }
 

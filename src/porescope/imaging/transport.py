@@ -22,8 +22,8 @@ from porescope.imaging.materials import ELEMENTS, Material, as_material
 CUT_OFF_EV = 50.0
 LOWEST_BEAM_KV = 0.1
 HIGHEST_BEAM_KV = 30.0
-# A secondary from deeper than this many escape depths gets out once in a thousand times or less.
-_ESCAPE_DEPTHS = 7.0
+# A secondary from deeper than this many escape depths gets out less than once in a hundred times.
+_ESCAPE_DEPTHS = 5.0
 
 # Energies to integrate over, and how the core's tables lie (cuda/materials.hpp).
 _FINE_EV = np.geomspace(CUT_OFF_EV, 34_500.0, 8192)
