@@ -20,53 +20,6 @@ namespace nb = nanobind;
 namespace porescope {
 namespace {
 
-template <int columns>
-using Rows = nb::ndarray<nb::ro, double, nb::shape<-1, columns>, nb::c_contig, nb::device::cpu>;
-
-// An axis that is upright or level but for rounding is made exactly so, where it has cases of its
-// own; it points down the beam.
-void settle_axis(double (&axis)[3]) {
-    for (double& part : axis)
-        if (std::abs(part) < 1e-12) part = 0;
-    const double sign = axis[0] < 0 ? -1 : 1;
-    for (double& part : axis) part *= sign;
-    if (axis[1] == 0 && axis[2] == 0) axis[0] = 1;
-}
-
-std::vector<Sphere> as_spheres(const Rows<4>& rows) {
-    std::vector<Sphere> spheres(rows.shape(0));
-    for (std::size_t k = 0; k < spheres.size(); ++k) {
-        const double* const row = rows.data() + 4 * k;
-        spheres[k] = {{row[0], row[1], row[2]}, row[3]};
-    }
-    return spheres;
-}
-
-std::vector<Cylinder> as_cylinders(const Rows<8>& rows) {
-    std::vector<Cylinder> cylinders(rows.shape(0));
-    for (std::size_t k = 0; k < cylinders.size(); ++k) {
-        const double* const row = rows.data() + 8 * k;
-        cylinders[k] = {{row[0], row[1], row[2]}, {row[3], row[4], row[5]}, row[6], row[7] / 2};
-        settle_axis(cylinders[k].axis);
-    }
-    return cylinders;
-}
-
-std::vector<Cuboid> as_cuboids(const Rows<10>& rows) {
-    std::vector<Cuboid> cuboids(rows.shape(0));
-    for (std::size_t k = 0; k < cuboids.size(); ++k) {
-        const double* const row = rows.data() + 10 * k;
-        const double w = row[3], x = row[4], y = row[5], z = row[6];
-        cuboids[k] = {{row[0], row[1], row[2]},
-                      {{1 - 2 * (x * x + y * y), 2 * (y * z - w * x), 2 * (x * z + w * y)},
-                       {2 * (y * z + w * x), 1 - 2 * (x * x + z * z), 2 * (x * y - w * z)},
-                       {2 * (x * z - w * y), 2 * (x * y + w * z), 1 - 2 * (y * y + z * z)}},
-                      {row[7] / 2, row[8] / 2, row[9] / 2}};
-        for (auto& axis : cuboids[k].axes) settle_axis(axis);
-    }
-    return cuboids;
-}
-
 using Channels = nb::ndarray<nb::numpy, float, nb::ndim<3>>;
 
 std::tuple<Channels, Channels, Channels> extract(HeightfieldPlanes& planes, double plane_z,
@@ -96,9 +49,9 @@ std::tuple<Channels, Channels, Channels> extract(HeightfieldPlanes& planes, doub
     return {to_array(0), to_array(1), to_array(2)};
 }
 
-nb::ndarray<nb::numpy, bool, nb::ndim<3>> voxelize_block(const Rows<4>& sphere_rows,
-                                                         const Rows<8>& cylinder_rows,
-                                                         const Rows<10>& cuboid_rows,
+nb::ndarray<nb::numpy, bool, nb::ndim<3>> voxelize_block(const PrimitiveRows<4>& sphere_rows,
+                                                         const PrimitiveRows<8>& cylinder_rows,
+                                                         const PrimitiveRows<10>& cuboid_rows,
                                                          const std::array<std::int64_t, 3>& start,
                                                          const std::array<std::size_t, 3>& shape,
                                                          std::size_t threads) {
@@ -124,9 +77,9 @@ void bind_primitives(nb::module_& module) {
     nb::class_<HeightfieldPlanes>(module, "Bins")
         .def(
             "__init__",
-            [](HeightfieldPlanes* planes, const Rows<4>& spheres, const Rows<8>& cylinders,
-               const Rows<10>& cuboids, std::size_t rows, std::size_t columns,
-               std::size_t threads) {
+            [](HeightfieldPlanes* planes, const PrimitiveRows<4>& spheres,
+               const PrimitiveRows<8>& cylinders, const PrimitiveRows<10>& cuboids,
+               std::size_t rows, std::size_t columns, std::size_t threads) {
                 constexpr std::size_t most = 1 << 30;
                 if (rows < 1 || columns < 1 || rows > most || columns > most)
                     throw std::invalid_argument("rows and columns must be from 1 to 2**30.");

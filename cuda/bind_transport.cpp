@@ -15,6 +15,7 @@
 #include <tuple>
 #include <vector>
 
+#include "body_sample.hpp"
 #include "montecarlo.hpp"
 #include "parallel.hpp"
 #include "voxel_sample.hpp"
@@ -245,15 +246,23 @@ std::tuple<FloatsOut<1>, FloatsOut<2>, FloatsOut<1>, FloatsOut<1>> trace_layers(
 }
 
 // Rows of pixels of a plane: sums [signal][y][x], in electrons.
+void follow_pixels(const MonteCarlo& monte_carlo, const PixelTask<Voxels>& task) {
+    monte_carlo.pixels(task);
+}
+void follow_pixels(const MonteCarlo& monte_carlo, const PixelTask<Bodies>& task) {
+    monte_carlo.pixels_of_bodies(task);
+}
+
+template <typename Sample>
 nb::ndarray<nb::numpy, float, nb::ndim<3>> image_plane(
-    const Materials& materials, const VoxelSample& sample, float plane, float energy_ev,
+    const Materials& materials, const Sample& sample, float plane, float energy_ev,
     const std::array<float, 3>& direction, std::uint32_t electrons, float pixel_nm,
     const std::array<std::int32_t, 2>& pixels, float probe_nm, const Floats<2>& windows,
     bool secondaries, bool periodic, std::uint64_t seed, std::uint32_t first_row,
     std::uint32_t rows, std::size_t threads, const std::string& instruction_set) {
     if (sample.last_material() > 0) materials.check(sample.last_material());
-    const Voxels voxels = sample.view(plane, periodic);
-    if (!(plane >= 0 && plane < static_cast<float>(voxels.depth)))
+    const auto geometry = sample.view(plane, periodic);
+    if (!(geometry.plane >= 0 && geometry.plane < static_cast<float>(geometry.depth)))
         throw std::invalid_argument("The plane lies outside the sample.");
     if (!(direction[0] > 0)) throw std::invalid_argument("The beam must come down on the sample.");
     if (windows.shape(1) != 10) throw std::invalid_argument("A window has ten numbers.");
@@ -293,9 +302,11 @@ nb::ndarray<nb::numpy, float, nb::ndim<3>> image_plane(
             for (std::size_t tile; (tile = next()) < tiles;) {
                 const auto row = static_cast<std::uint32_t>(tile / tiles_wide) * side;
                 const auto column = static_cast<std::uint32_t>(tile % tiles_wide) * side;
-                monte_carlo.pixels({&materials.view(), &voxels, &beam, first_row + row, column,
-                                    std::min(side, rows - row), std::min(side, columns - column),
-                                    seed, secondaries, sums.data(), first_row, count});
+                follow_pixels(monte_carlo,
+                              PixelTask<std::decay_t<decltype(geometry)>>{
+                                  &materials.view(), &geometry, &beam, first_row + row, column,
+                                  std::min(side, rows - row), std::min(side, columns - column),
+                                  seed, secondaries, sums.data(), first_row, count});
             }
         });
         std::transform(sums.begin(), sums.end(), image.get(), [](std::int64_t parts) {
@@ -348,13 +359,40 @@ void bind_transport(nb::module_& module) {
              "material"_a, "spacing_nm"_a)
         .def("set_surfaces", &VoxelSample::set_surfaces, "surfaces"_a)
         .def_prop_ro("porous", &VoxelSample::porous);
+    nb::class_<BodySample>(module, "BodySample")
+        .def(
+            "__init__",
+            [](BodySample* sample, const PrimitiveRows<4>& spheres,
+               const PrimitiveRows<8>& cylinders, const PrimitiveRows<10>& cuboids,
+               const std::array<double, 3>& box, const std::array<std::size_t, 3>& cells,
+               double unit_nm, std::int32_t solid, std::int32_t filler, double reach_nm) {
+                if (solid < 1 || filler < 0 || std::max(solid, filler) >= most_materials)
+                    throw std::invalid_argument("There is no material of that number.");
+                for (int axis = 0; axis < 3; ++axis)
+                    if (!(box[axis] > 0 && std::isfinite(box[axis]) && cells[axis] > 0 &&
+                          cells[axis] < std::size_t{1} << 20))
+                        throw std::invalid_argument("The box or its cells make no sense.");
+                if (cells[0] * cells[1] * cells[2] >= std::size_t{1} << 31 ||
+                    spheres.shape(0) + cylinders.shape(0) + cuboids.shape(0) >= 1 << 27)
+                    throw std::invalid_argument("There are too many cells or primitives.");
+                nb::gil_scoped_release released;
+                new (sample)
+                    BodySample(as_spheres(spheres), as_cylinders(cylinders), as_cuboids(cuboids),
+                               {box, cells, unit_nm}, solid, filler, reach_nm);
+            },
+            "spheres"_a, "cylinders"_a, "cuboids"_a, "box"_a, "cells"_a, "unit_nm"_a, "solid"_a,
+            "filler"_a, "reach_nm"_a);
     module.def("trace_layers", &trace_layers, "materials"_a, "layer_material"_a, "thickness_nm"_a,
                "energy_ev"_a, "direction"_a, "first"_a, "electrons"_a, "seed"_a,
                "secondaries"_a = true, "threads"_a = 0, "instruction_set"_a = "");
-    module.def("image_plane", &image_plane, "materials"_a, "sample"_a, "plane"_a, "energy_ev"_a,
-               "direction"_a, "electrons"_a, "pixel_nm"_a, "pixels"_a, "probe_nm"_a, "windows"_a,
-               "secondaries"_a, "periodic"_a, "seed"_a, "first_row"_a, "rows"_a, "threads"_a = 0,
-               "instruction_set"_a = "");
+    const auto def_image_plane = [&](auto image_plane) {
+        module.def("image_plane", image_plane, "materials"_a, "sample"_a, "plane"_a, "energy_ev"_a,
+                   "direction"_a, "electrons"_a, "pixel_nm"_a, "pixels"_a, "probe_nm"_a,
+                   "windows"_a, "secondaries"_a, "periodic"_a, "seed"_a, "first_row"_a, "rows"_a,
+                   "threads"_a = 0, "instruction_set"_a = "");
+    };
+    def_image_plane(&image_plane<VoxelSample>);
+    def_image_plane(&image_plane<BodySample>);
     module.def("first_collisions", &first_collisions, "materials"_a, "material"_a, "energy_ev"_a,
                "direction"_a, "count"_a, "seed"_a);
 }

@@ -51,10 +51,10 @@ struct Emission {
 };
 
 // On their way out of it.
-template <typename Lane>
+template <typename Lane, typename Geometry>
 struct Rays {
     Axes<Lane> position, direction;
-    Voxels::Place<Lane> place;
+    typename Geometry::template Place<Lane> place;
     Lane secondaries, travelled_nm;
     Word<Lane> pixel;
 
@@ -68,12 +68,12 @@ struct Rays {
 };
 
 // Electrons that come down on pixels.
-template <typename Lane>
-PORESCOPE_HOST_DEVICE Electrons<Lane, Voxels> arriving(const Beam& beam, const Voxels& voxels,
-                                                       const MaterialsView& materials,
-                                                       PhiloxKey key, Word<Lane> pixel,
-                                                       Word<Lane> number, Lane pixel_y,
-                                                       Lane pixel_x) {
+template <typename Lane, typename Geometry>
+PORESCOPE_HOST_DEVICE Electrons<Lane, Geometry> arriving(const Beam& beam, const Geometry& geometry,
+                                                         const MaterialsView& materials,
+                                                         PhiloxKey key, Word<Lane> pixel,
+                                                         Word<Lane> number, Lane pixel_y,
+                                                         Lane pixel_x) {
     const auto numbers = numbers_of<Lane>(key, pixel, number, Word<Lane>(0), start_stream);
     const Lane two(2.0f), nothing(0.0f), half(0.5f);
     const Lane away =
@@ -82,24 +82,24 @@ PORESCOPE_HOST_DEVICE Electrons<Lane, Voxels> arriving(const Beam& beam, const V
     const auto within = [&](Lane nm, float per_spacing, std::int32_t count) {
         const Lane end(static_cast<float>(count));
         const Lane at = nm * Lane(per_spacing);
-        const Lane low = voxels.periodic ? at + end : nothing - at;
-        const Lane high = voxels.periodic ? at - end : two * end - at;
+        const Lane low = geometry.periodic ? at + end : nothing - at;
+        const Lane high = geometry.periodic ? at - end : two * end - at;
         return smaller(larger(select(at < nothing, low, select(end < at, high, at)), nothing), end);
     };
-    Electrons<Lane, Voxels> electrons{};
-    electrons.position = {Lane(voxels.plane),
+    Electrons<Lane, Geometry> electrons{};
+    electrons.position = {Lane(geometry.plane),
                           within((pixel_y + half) * Lane(beam.pixel_nm) + away * around.cosine,
-                                 voxels.per_spacing.y, voxels.height),
+                                 geometry.per_spacing.y, geometry.height),
                           within((pixel_x + half) * Lane(beam.pixel_nm) + away * around.sine,
-                                 voxels.per_spacing.x, voxels.width)};
+                                 geometry.per_spacing.x, geometry.width)};
     electrons.direction = {Lane(beam.direction_z), Lane(beam.direction_y), Lane(beam.direction_x)};
     const auto cell = [](Lane at, std::int32_t count) {
         return smaller(whole_part(at), Index<Lane>(count - 1));
     };
-    electrons.place = voxels.place_of<Lane>(cell(electrons.position.z, voxels.depth),
-                                            cell(electrons.position.y, voxels.height),
-                                            cell(electrons.position.x, voxels.width));
-    set_out(electrons, Lane(beam.row), voxels, materials);
+    electrons.place = geometry.template place_of<Lane>(cell(electrons.position.z, geometry.depth),
+                                                       cell(electrons.position.y, geometry.height),
+                                                       cell(electrons.position.x, geometry.width));
+    set_out(electrons, Lane(beam.row), geometry, materials);
     electrons.optical_depth = negative_log(open_unit_float<Lane>(numbers.word[0]));
     electrons.number = number;
     electrons.pixel = pixel;
@@ -107,43 +107,42 @@ PORESCOPE_HOST_DEVICE Electrons<Lane, Voxels> arriving(const Beam& beam, const V
 }
 
 // Secondaries leave a wall by Lambert's law.
-template <typename Lane>
-PORESCOPE_HOST_DEVICE Rays<Lane> leaving_wall(const Emission<Lane>& emission, const Voxels& voxels,
-                                              PhiloxKey key) {
+template <typename Lane, typename Geometry>
+PORESCOPE_HOST_DEVICE Rays<Lane, Geometry> leaving_wall(const Emission<Lane>& emission,
+                                                        const Geometry& geometry, PhiloxKey key) {
     const auto numbers = numbers_of<Lane>(key, emission.pixel, emission.number,
                                           bits_of(emission.range_nm), secondaries_stream);
     const Lane square = open_unit_float<Lane>(numbers.word[1]);
-    Rays<Lane> rays{};
+    Rays<Lane, Geometry> rays{};
     rays.direction = turned(emission.normal, root(square), root(Lane(1.0f) - square),
                             open_unit_float<Lane>(numbers.word[2]));
-    // From a little before the wall, which is smooth while voxels are not.
     rays.position =
-        voxels.moved(emission.surface, emission.normal, Lane(0.75f * voxels.least_spacing_nm));
+        geometry.moved(emission.surface, emission.normal, geometry.template off_wall_nm<Lane>());
     const Index<Lane> nothing(0);
     const auto cell = [&](Lane at, std::int32_t count) {
         return smaller(larger(whole_part(at), nothing), Index<Lane>(count - 1));
     };
-    rays.place = voxels.place_of<Lane>(
-        larger(cell(rays.position.z, voxels.depth), whole_part(Lane(voxels.plane))),
-        cell(rays.position.y, voxels.height), cell(rays.position.x, voxels.width));
+    rays.place = geometry.template place_of<Lane>(
+        larger(cell(rays.position.z, geometry.depth), whole_part(Lane(geometry.plane))),
+        cell(rays.position.y, geometry.height), cell(rays.position.x, geometry.width));
     rays.secondaries = emission.secondaries;
     rays.pixel = emission.pixel;
     return rays;
 }
 
 // One flight through a pore, to the plane or into a wall.
-template <typename Lane>
-PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> fly(Rays<Lane>& rays, const Voxels& voxels) {
-    const auto ahead = voxels.look(rays.position, rays.direction, rays.place);
-    // Right before its own wall a ray may run through voxels of it.
-    const Lane grace(1.5f * voxels.least_spacing_nm);
+template <typename Lane, typename Geometry>
+PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> fly(Rays<Lane, Geometry>& rays,
+                                                      const Geometry& geometry) {
+    const auto ahead = geometry.look(rays.position, rays.direction, rays.place);
+    const Lane grace = geometry.template wall_grace_nm<Lane>();
     constexpr float longest_nm = 1e6f;  // along a channel between walls that lead in again
     const Mask<Lane> lost =
-        (without(grace < rays.travelled_nm, voxels.material(rays.place) == Index<Lane>(vacuum))) |
+        (without(grace < rays.travelled_nm, geometry.material(rays.place) == Index<Lane>(vacuum))) |
         (Lane(longest_nm) < rays.travelled_nm);
     const Mask<Lane> all = Lane(0.0f) == Lane(0.0f);
     const Left<Lane> left =
-        voxels.advance(rays.position, rays.direction, rays.place, ahead, ahead.border_nm, all);
+        geometry.advance(rays.position, rays.direction, rays.place, ahead, ahead.border_nm, all);
     rays.travelled_nm = rays.travelled_nm + ahead.border_nm;
     const Mask<Lane> over = lost | left.above | left.below;
     return {over, {without(left.above, lost), left.below}};

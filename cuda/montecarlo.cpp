@@ -1,4 +1,4 @@
-// Electrons in layers and in voxels, on lanes. Compiled once for each instruction set.
+// Electrons in layers, in voxels and in bodies, on lanes. Compiled once for each instruction set.
 #include "montecarlo.hpp"
 
 #include <array>
@@ -87,11 +87,12 @@ void follow_into_layers(const LayerTask& task) {
     follow<Lanes>(waiting, supply, move, ended);
 }
 
-template <bool count_secondaries>
-void follow_from_pixels(const PixelTask& task) {
-    using Swarm = Electrons<Lanes, Voxels>;
+template <bool count_secondaries, typename Geometry>
+void follow_from_pixels(const PixelTask<Geometry>& task) {
+    using Swarm = Electrons<Lanes, Geometry>;
+    using Ray = Rays<Lanes, Geometry>;
     const MaterialsView& materials = *task.materials;
-    const Voxels& voxels = *task.voxels;
+    const Geometry& geometry = *task.geometry;
     const Beam& beam = *task.beam;
     const PhiloxKey key = philox_key(task.seed);
     const Mask<Lanes> all = Lanes(0.0f) == Lanes(0.0f);
@@ -101,17 +102,17 @@ void follow_from_pixels(const PixelTask& task) {
     };
 
     Queue<Lanes, Emission<Lanes>, 16 * width> emitted;
-    Queue<Lanes, Rays<Lanes>, width> leaving;
+    Queue<Lanes, Ray, width> leaving;
     const auto follow_secondaries = [&] {
         follow<Lanes>(
             leaving,
             [&] {
                 Emission<Lanes> emission{};
                 const Mask<Lanes> there = emitted.take(emission, all);
-                leaving.append(leaving_wall(emission, voxels, key), there);
+                leaving.append(leaving_wall(emission, geometry, key), there);
             },
-            [&](Rays<Lanes>& rays, Mask<Lanes>) { return fly(rays, voxels); },
-            [&](const Rays<Lanes>& rays, Mask<Lanes> over, const Ends<Lanes>& ends) {
+            [&](Ray& rays, Mask<Lanes>) { return fly(rays, geometry); },
+            [&](const Ray& rays, Mask<Lanes> over, const Ends<Lanes>& ends) {
                 const Mask<Lanes> out = over & ends.left.above;
                 const auto pixel = packed_words(out, rays.pixel);
                 const auto secondaries = packed(out, rays.secondaries);
@@ -144,12 +145,12 @@ void follow_from_pixels(const PixelTask& task) {
             if (++electron == beam.electrons) electron = 0, ++pixel;
         }
         waiting.append(
-            arriving<Lanes>(beam, voxels, materials, key, words_from(pixel_number),
+            arriving<Lanes>(beam, geometry, materials, key, words_from(pixel_number),
                             words_from(number), float_of(words_from(y)), float_of(words_from(x))),
             mask_of(lanes));
     };
     const auto move = [&](Swarm& electrons, Mask<Lanes> alive) {
-        return step<count_secondaries, Lanes>(electrons, alive, voxels, materials, key, emit);
+        return step<count_secondaries, Lanes>(electrons, alive, geometry, materials, key, emit);
     };
     const auto ended = [&](const Swarm& electrons, Mask<Lanes> over, const Ends<Lanes>& ends) {
         const Mask<Lanes> above = over & ends.left.above;
@@ -187,7 +188,8 @@ void follow_from_pixels(const PixelTask& task) {
 void layers(const LayerTask& task) {
     task.secondaries ? follow_into_layers<true>(task) : follow_into_layers<false>(task);
 }
-void pixels(const PixelTask& task) {
+template <typename Geometry>
+void pixels(const PixelTask<Geometry>& task) {
     task.secondaries ? follow_from_pixels<true>(task) : follow_from_pixels<false>(task);
 }
 
@@ -196,6 +198,8 @@ void pixels(const PixelTask& task) {
 
 #define PORESCOPE_JOIN(set, name) set##_##name
 #define PORESCOPE_NAMED(set, name) PORESCOPE_JOIN(set, name)
-MonteCarlo PORESCOPE_NAMED(PORESCOPE_INSTRUCTION_SET, monte_carlo)() { return {layers, pixels}; }
+MonteCarlo PORESCOPE_NAMED(PORESCOPE_INSTRUCTION_SET, monte_carlo)() {
+    return {layers, pixels<Voxels>, pixels<Bodies>};
+}
 
 }  // namespace porescope

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "bodies.hpp"
 #include "materials.hpp"
 #include "microscope.hpp"
 #include "plane_layers.hpp"
@@ -26,10 +27,11 @@ struct LayerTask {
 
 // A tile of pixels of a plane, each with all its electrons. `sums` holds [signal][row][column] of
 // the image's rows from `first_row_summed`, `summed` pixels for each signal, in parts of an
-// electron.
+// electron. A geometry is Voxels or Bodies.
+template <typename Geometry>
 struct PixelTask {
     const MaterialsView* materials;
-    const Voxels* voxels;
+    const Geometry* geometry;
     const Beam* beam;
     std::uint32_t first_row, first_column, rows, columns;
     std::uint64_t seed;
@@ -41,7 +43,8 @@ struct PixelTask {
 
 struct MonteCarlo {
     void (*layers)(const LayerTask&);
-    void (*pixels)(const PixelTask&);
+    void (*pixels)(const PixelTask<Voxels>&);
+    void (*pixels_of_bodies)(const PixelTask<Bodies>&);
 };
 
 MonteCarlo plain_monte_carlo();

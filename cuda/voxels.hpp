@@ -157,6 +157,17 @@ struct Voxels {
         }
     }
 
+    // Rays of secondaries start a little before the wall, which is smooth while voxels are not, and
+    // may run through voxels of it.
+    template <typename Lane>
+    PORESCOPE_HOST_DEVICE Lane off_wall_nm() const {
+        return Lane(0.75f * least_spacing_nm);
+    }
+    template <typename Lane>
+    PORESCOPE_HOST_DEVICE Lane wall_grace_nm() const {
+        return Lane(1.5f * least_spacing_nm);
+    }
+
     template <typename Lane>
     PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Escape<Lane> escape(Axes<Lane> origin,
                                                                const Ahead<Lane>& ahead,
