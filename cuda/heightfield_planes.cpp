@@ -13,7 +13,8 @@ namespace porescope {
 namespace {
 
 constexpr std::size_t tile_area = tile_size * tile_size;
-constexpr double sweep_step = 64;  // planes further apart have little in common
+// Handed out together: neighbours lie in the same cache lines of the image.
+constexpr std::size_t tiles_at_once = 8;
 constexpr std::size_t most_sweep_bytes = 512u << 20;
 
 struct InstructionSet {
@@ -38,6 +39,12 @@ const InstructionSet& find_set(const std::string& name) {
     for (const InstructionSet& set : known_sets())
         if (set.available && (name.empty() || name == set.name)) return set;
     throw std::invalid_argument("This processor does not have the instruction set " + name + ".");
+}
+
+void prefetch_to_write(const float* pixel) {
+#if defined(__GNUC__)
+    __builtin_prefetch(pixel, 1);
+#endif
 }
 
 // Memory for the work on tiles with `spans` spans together.
@@ -66,10 +73,8 @@ struct Sweep {
     std::unique_ptr<WorkSpace> space;
     std::unique_ptr<float[]> views;
 
-    // Whether a plane follows on the last one closely.
-    bool goes_on_to(double next, int its_layers, const InstructionSet& its_set) const {
-        return layers == its_layers && set == &its_set && plane <= next &&
-               next - plane <= sweep_step;
+    bool is_for(int its_layers, const InstructionSet& its_set) const {
+        return layers == its_layers && set == &its_set;
     }
 };
 
@@ -89,35 +94,39 @@ void HeightfieldPlanes::extract(double plane_z, int layers, const std::vector<fl
     if (lock.owns_lock()) {
         const std::size_t bytes = bins_.span_count() * (extractor.prepared_size + sizeof(Listed)) +
                                   tiles * view_floats * sizeof(float);
-        if (!sweep_ || !sweep_->goes_on_to(plane_z, layers, set)) {
+        if (!sweep_ || !sweep_->is_for(layers, set)) {
             sweep_.reset(new Sweep{plane_z, layers, &set, {}, {}, {}});
-        } else if (bytes <= most_sweep_bytes) {
+        } else if (follows_closely(sweep_->plane, plane_z) && bytes <= most_sweep_bytes) {
             sweep = sweep_.get();
             if (!sweep->space) {
                 sweep->tiles.resize(tiles);
-                sweep->space.reset(new WorkSpace(bins_.span_count(), extractor));
                 sweep->views.reset(new float[tiles * view_floats]);
+                sweep->space.reset(new WorkSpace(bins_.span_count(), extractor));
             }
         }
         sweep_->plane = plane_z;
     }
 
-    share_out(tiles, threads, [&](const auto& next) {
+    const std::size_t runs = (tiles + tiles_at_once - 1) / tiles_at_once;
+    share_out(runs, threads, [&](const auto& next) {
         const std::size_t longest = bins_.longest_list();
         std::unique_ptr<WorkSpace> own;
         if (!sweep) own.reset(new WorkSpace(longest, extractor));
         std::unique_ptr<std::int32_t[]> lists(new std::int32_t[longest * cell_count]);
-        std::vector<float> edge(view_floats);  // of a tile that the image holds in part
-        std::vector<float*> places(channels.size());
-        for (std::size_t tile; (tile = next()) < tiles;) {
+        std::vector<float> pixels(view_floats);
+        const auto extract_one = [&](std::size_t tile) {
             const std::size_t across = static_cast<std::size_t>(view.tiles_across);
             const std::size_t top = tile / across * tile_size, left = tile % across * tile_size;
             const std::size_t height = std::min<std::size_t>(tile_size, rows - top);
             const std::size_t width = std::min<std::size_t>(tile_size, columns - left);
-            const bool whole = height == tile_size && width == tile_size;
-            for (std::size_t channel = 0; channel < channels.size(); ++channel)
-                places[channel] = whole ? channels[channel] + top * columns + left
-                                        : edge.data() + channel * tile_area;
+            const auto over_rows = [&](const auto& act) {
+                const float* from = pixels.data();
+                for (float* const channel : channels)
+                    for (std::size_t row = 0; row < tile_size; ++row, from += tile_size)
+                        if (row < height) act(channel + (top + row) * columns + left, from);
+            };
+            // The image lies in no cache: fetched for the next tile while this one is looked at.
+            over_rows([&](float* to, const float*) { prefetch_to_write(to + 2 * tile_size - 1); });
 
             TileMemory forgotten;
             const WorkSpace& space = sweep ? *sweep->space : *own;
@@ -128,15 +137,21 @@ void HeightfieldPlanes::extract(double plane_z, int layers, const std::vector<fl
                                 space.listed.get() + first_span,
                                 lists.get(),
                                 sweep ? sweep->views.get() + tile * view_floats : nullptr,
-                                places.data(),
-                                whole ? columns : tile_size};
+                                pixels.data()};
             extractor.extract(view, static_cast<std::int64_t>(tile), plane_z, work);
-            if (whole) continue;
-            for (std::size_t channel = 0; channel < channels.size(); ++channel)
-                for (std::size_t row = 0; row < height; ++row)
-                    std::memcpy(channels[channel] + (top + row) * columns + left,
-                                places[channel] + row * tile_size, width * sizeof(float));
-        }
+            if (width == tile_size)  // a length known beforehand is copied faster
+                over_rows([&](float* to, const float* from) {
+                    std::memcpy(to, from, tile_size * sizeof(float));
+                });
+            else
+                over_rows([&](float* to, const float* from) {
+                    std::memcpy(to, from, width * sizeof(float));
+                });
+        };
+        for (std::size_t run; (run = next()) < runs;)
+            for (std::size_t k = run * tiles_at_once;
+                 k < std::min(tiles, (run + 1) * tiles_at_once); ++k)
+                extract_one(k);
     });
 }
 

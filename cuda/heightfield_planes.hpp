@@ -17,7 +17,8 @@ std::vector<std::string> instruction_sets();
 struct Sweep;
 
 // Extracts planes through a sample. While they come one below the other, as from a slider, what the
-// last one saw and had prepared is used again.
+// last one saw and had prepared is used again; the memory for that is kept for the next such
+// planes.
 class HeightfieldPlanes {
   public:
     explicit HeightfieldPlanes(Bins bins);

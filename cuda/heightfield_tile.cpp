@@ -50,15 +50,6 @@ void prefetch(const PrimitivesView& primitives, std::int32_t number) {
 #endif
 }
 
-// The image lies in no cache when a tile begins, and will be there when it has been looked at.
-void prefetch(const TileWork& work, int channels) {
-#if defined(__GNUC__)
-    for (int channel = 0; channel < channels; ++channel)
-        for (std::size_t row = 0; row < tile_size; ++row)
-            __builtin_prefetch(work.channels[channel] + row * work.row_length, 1);
-#endif
-}
-
 struct Place {
     int cell, row, column;  // of the pixel in the upper left corner, from that of the tile
 };
@@ -157,18 +148,17 @@ struct CellCandidates {
     }
 };
 
-// A block's part of a tile's channels.
+// A block's part of a tile's pixels.
 struct Block {
-    float* const* channels;
-    std::size_t row_length;
+    float* pixels;
     Place place;
 
-    void put(int channel, Lanes lanes) const { store_block(at(channel, 0), row_length, lanes); }
+    void put(int channel, Lanes lanes) const { store_block(at(channel, 0), tile_size, lanes); }
 
     float* at(int channel, int lane) const {
         const int row = place.row + lane / block_columns;
         const int column = place.column + lane % block_columns;
-        return channels[channel] + static_cast<std::size_t>(row) * row_length + column;
+        return pixels + (channel * tile_size + row) * tile_size + column;
     }
 
     template <int layers>
@@ -232,12 +222,21 @@ struct KeptView {
 };
 
 template <int layers>
+void prefetch(const KeptView<layers>* kept) {
+#if defined(__GNUC__)
+    constexpr std::size_t line = 64;
+    for (std::size_t k = 0; k < sizeof *kept; k += line)
+        __builtin_prefetch(reinterpret_cast<const char*>(kept) + k);
+#endif
+}
+
+template <int layers>
 void extract_tile(const BinsView& bins, std::int64_t number, double plane_z, const TileWork& work) {
     constexpr int blocks = tile_size * tile_size / width;
     TileMemory& memory = *work.memory;
     const SpanWalk spans = spans_below(bins, number, plane_z);
     const double origin = depth_origin(plane_z);
-    const bool goes_on = memory.plane <= plane_z && memory.plane >= origin;
+    const bool goes_on = memory.plane >= origin && follows_closely(memory.plane, plane_z);
     if (!goes_on) memory = {plane_z, spans, 0, 0, false};
     memory.plane = plane_z;
     auto* const kept = static_cast<KeptView<layers>*>(work.kept_views);
@@ -250,7 +249,6 @@ void extract_tile(const BinsView& bins, std::int64_t number, double plane_z, con
                       {origin, static_cast<double>(number / bins.tiles_across * tile_size),
                        static_cast<double>(number % bins.tiles_across * tile_size), tile_size}};
     const float below_origin = static_cast<float>(plane_z - origin);
-    prefetch(work, 2 * layers + 3);
     const Lanes plane(below_origin), tolerance(bins.tolerance);
     bool open[blocks];
     for (int block = 0; block < blocks; ++block) {
@@ -260,7 +258,8 @@ void extract_tile(const BinsView& bins, std::int64_t number, double plane_z, con
     if (memory.mostly_ended) tile.forget_ended();
     if (tile.open_cells) tile.enlist_prepared();
     for (int block = 0; block < blocks; ++block) {
-        const Block here{work.channels, work.row_length, place_of(block)};
+        const Block here{work.pixels, place_of(block)};
+        if (kept) prefetch(kept + blocks + block);  // of the next tile
         if (!open[block]) {
             here.put(kept[block].cut(plane), plane);
             continue;

@@ -9,6 +9,12 @@
 
 namespace porescope {
 
+// Whether a plane has much in common with the one before.
+inline bool follows_closely(double before, double plane) {
+    constexpr double sweep_step = 64;
+    return before <= plane && plane - before <= sweep_step;
+}
+
 // What is known of a tile from one plane to the next below it.
 struct TileMemory {
     double plane = std::numeric_limits<double>::infinity();  // nothing is known yet
@@ -25,17 +31,16 @@ struct Listed {
 };
 
 // Where a tile works. `prepared` and `listed` have a place for each of its spans, `lists` one for
-// each and cell. `channels` point to the first pixel of entries, exits, normal z, y, x, in rows of
-// `row_length`. `kept_views`, with tile_size x tile_size floats for each channel, goes with the
-// memory, or is null where none is kept.
+// each and cell. What it sees goes to `pixels`: tile_size x tile_size floats for each channel,
+// which are entries, exits, normal z, y, x. `kept_views`, of the same size, goes with the memory,
+// or is null where none is kept.
 struct TileWork {
     TileMemory* memory;
     void* prepared;
     Listed* listed;
     std::int32_t* lists;
     void* kept_views;
-    float* const* channels;
-    std::size_t row_length;
+    float* pixels;
 };
 
 struct TileExtractor {

@@ -33,6 +33,13 @@ def test_a_plane_swept_to_equals_the_plane_alone(kind, layers):
         check_same(found, alone)
 
 
+def test_a_sweep_that_begins_again_equals_planes_alone():
+    swept = sample("cylinder")
+    for plane_z in (30, 31, 32, 100, 101, 30.5, 31.5, 120, 28, 29):
+        found = extract_heightfield(swept, plane_z, device="cpu")
+        check_same(found, extract_heightfield(sample("cylinder"), plane_z, device="cpu"))
+
+
 def test_a_sweep_with_other_layers_in_between():
     swept = sample("sphere")
     expected = extract_heightfield(sample("sphere"), 33, layers=3, device="cpu")
