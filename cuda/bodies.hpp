@@ -11,8 +11,8 @@ namespace porescope {
 
 constexpr std::int32_t mixed = 255;  // material of cells of solid and filler
 
-// A sphere has a centre and a radius; a cylinder then half its height and its axis; a cuboid has a
-// centre, three halves of its edges, and two of its axes. All in nm.
+// A centre, three lengths and up to two axes: of a sphere its radius; of a cylinder its radius, half
+// its height and its axis; of a cuboid the halves of its edges and the first two of its axes. In nm.
 constexpr std::int32_t numbers_of_body = 12;
 constexpr float far_nm = 1e30f;
 
@@ -207,7 +207,7 @@ struct Bodies : Voxels {
         };
         if (any(spherical)) take(spherical, through_sphere(from, direction, number<Lane>(body, 3)));
         if (any(rounded))
-            take(rounded, through_cylinder(from, direction, vector<Lane>(body, 5),
+            take(rounded, through_cylinder(from, direction, vector<Lane>(body, 6),
                                            number<Lane>(body, 3), number<Lane>(body, 4)));
         if (any(angular)) {
             const Axes<Lane> half = vector<Lane>(body, 3), first = vector<Lane>(body, 6),
@@ -309,7 +309,7 @@ struct Bodies : Voxels {
             found.take_round(from, number<Lane>(body, 3), beyond);
         });
         take(rounded, [&](NearestFace<Lane>& found) {
-            const Axes<Lane> axis = vector<Lane>(body, 5);
+            const Axes<Lane> axis = vector<Lane>(body, 6);
             found.take_sides(from, axis, number<Lane>(body, 4), beyond);
             found.take_round(across(from, axis, dot(from, axis)), number<Lane>(body, 3), beyond);
         });

@@ -315,9 +315,45 @@ class VoxelSample:
     def porous(self) -> bool:
         """Whether there is vacuum."""
 
+class BodySample:
+    """Primitives in a box, ready for electrons at any plane.
+
+    Parameters
+    ----------
+    spheres, cylinders, cuboids : arrays of shape (n, 4), (n, 8) and (n, 10), float64
+        As in :class:`porescope.geometry.Primitives`; not checked again.
+    box : sequence of three floats
+        Size (z, y, x) from the origin, in the unit of the primitives.
+    cells : sequence of three ints
+        Into how many cells it is divided along z, y and x.
+    unit_nm : float
+    solid, filler : int
+        Materials of the primitives, counted from 1, and of what they leave, 0 for vacuum.
+    reach_nm : float
+        How deep secondaries come from; 0 if none are asked for.
+
+    Raises
+    ------
+    ValueError
+        If a number makes no sense, a wall cannot be told exactly, or too many primitives overlap.
+    """
+
+    def __init__(
+        self,
+        spheres: NDArray[np.float64],
+        cylinders: NDArray[np.float64],
+        cuboids: NDArray[np.float64],
+        box: Sequence[float],
+        cells: Sequence[int],
+        unit_nm: float,
+        solid: int,
+        filler: int,
+        reach_nm: float,
+    ) -> None: ...
+
 def image_plane(
     materials: Materials,
-    sample: VoxelSample,
+    sample: VoxelSample | BodySample,
     plane: float,
     energy_ev: float,
     direction: Sequence[float],
@@ -339,7 +375,7 @@ def image_plane(
     Parameters
     ----------
     plane : float
-        In voxels.
+        In voxels, or in the unit of primitives.
     probe_nm : float
         Standard deviation of the beam.
     windows : array of shape (detectors, 10), float32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import cos, isfinite, radians, sin
 from typing import Any
 
@@ -51,9 +52,9 @@ def simulate_monte_carlo(
     Parameters
     ----------
     sample : ElectronSample, array of shape (z, y, x) or Primitives
-        What lies above the plane is gone. Labels need ``voxel_nm``; many planes of them are faster
-        from an :func:`~porescope.imaging.electron_sample`. Of primitives, label 1, one unit is
-        a pixel, and what they leave is label 0.
+        What lies above the plane is gone. Labels need ``voxel_nm``; primitives, whose unit is a
+        pixel then, ``pixel_nm``. Many planes are faster from an
+        :func:`~porescope.imaging.electron_sample`.
     plane_z : float
         Depth of the plane, in voxels or in the unit of primitives; voxel i reaches from i to i + 1.
     beam_kv : float
@@ -63,7 +64,8 @@ def simulate_monte_carlo(
     pixel_nm : float, optional
         Size of a pixel; by default that of a voxel along x. For primitives it must be given.
     shape : sequence of two ints, optional
-        Pixels (y, x); by default as many as the sample has room for.
+        Pixels (y, x); by default as many as the sample has room for. Primitives that tell no box
+        are cut to these, and end with the lowest of them.
     materials, voxel_nm, secondaries, periodic
         As for :func:`~porescope.imaging.electron_sample`.
     tilt_deg : float, optional
@@ -106,7 +108,7 @@ def simulate_monte_carlo(
         raise PorescopeError(f"The beam's diameter must be at least 0 nm, not {probe_nm!r}.")
     if not 0 <= seed < 2**64:
         raise PorescopeError("The seed must be from 0 to 2^64 - 1.")
-    ready = _ready(sample, voxel_nm, pixel_nm, materials, secondaries, periodic)
+    ready = _ready(sample, voxel_nm, pixel_nm, shape, materials, secondaries, periodic)
     if not (isfinite(plane_z) and 0 <= plane_z < ready.shape[0]):
         raise PorescopeError(
             f"The plane at {plane_z:g} lies outside the sample, which reaches from 0 to "
@@ -122,7 +124,7 @@ def simulate_monte_carlo(
     parts = [
         _core.image_plane(
             ready.core_materials,
-            ready.voxels,
+            ready.geometry,
             plane_z,
             1000.0 * beam_kv,
             (cos(tilt), sin(tilt), 0.0),
@@ -156,6 +158,7 @@ def _ready(
     sample: Primitives | ElectronSample | NDArray[Any],
     voxel_nm: float | Sequence[float] | None,
     pixel_nm: float | None,
+    shape: Sequence[int] | None,
     materials: Mapping[int, str | Material] | None,
     secondaries: bool,
     periodic: bool,
@@ -163,8 +166,13 @@ def _ready(
     if isinstance(sample, ElectronSample):
         return sample
     if isinstance(sample, Primitives):
-        raise PorescopeError("Primitives cannot be imaged yet; voxelize them first.")
-    size = voxel_nm if voxel_nm is not None else pixel_nm
+        if pixel_nm is None:
+            raise PorescopeError("Primitives need pixel_nm, the size of their unit in nm.")
+        if sample.shape is None and shape is not None and len(shape) == 2:
+            sample = replace(sample, shape=(sample.bounds[0][1], *shape))
+        size: float | Sequence[float] | None = pixel_nm
+    else:
+        size = voxel_nm if voxel_nm is not None else pixel_nm
     if size is None:
         raise PorescopeError("A volume of labels needs the size of its voxels in nm.")
     return electron_sample(sample, size, materials, secondaries=secondaries, periodic=periodic)

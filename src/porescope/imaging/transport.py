@@ -155,6 +155,11 @@ def _mixed(
     return mixed, np.interp(even, below, variable)
 
 
+def secondary_reach_nm(materials: Sequence[Material]) -> float:
+    """Return the depth from which secondaries are followed in the solids that let them farthest."""
+    return _ESCAPE_DEPTHS * max(material.lambda_nm or 0.0 for material in materials)
+
+
 @cache
 def core_materials(materials: tuple[Material, ...]) -> _core.Materials:
     """Return the core's tables of solids, which it numbers from 1 in this order.
@@ -209,7 +214,6 @@ def core_materials(materials: tuple[Material, ...]) -> _core.Materials:
     def numbered(rows: list[Any]) -> NDArray[np.float32]:
         return np.array([rows[0], *rows], np.float32)  # number 0 is vacuum, which is never asked
 
-    escape = max(material.lambda_nm or 0.0 for material in materials)
     return _core.Materials(
         numbered(row_at_range),
         numbered(at_row),
@@ -218,7 +222,7 @@ def core_materials(materials: tuple[Material, ...]) -> _core.Materials:
         numbered(quantiles),
         float(table_ev[-1] * np.exp(log_step)),
         float(log_step),
-        _ESCAPE_DEPTHS * escape,
+        secondary_reach_nm(materials),
     )
 
 
