@@ -96,7 +96,9 @@ def test_nonsense_is_refused_in_a_sentence(form, name, text, sentence):
 
 
 def test_every_step_has_a_form_that_gives_its_defaults(qtbot):
-    for step in steps().values():
+    for name, step in steps().items():
+        if name == "sample":  # whose parameters are those of a kind, each with a form of its own
+            continue
         assert step.parse(Form(step.parameters).values()) == step.parameters()
 
 

@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_sample(commands)
     _add_heightfield(commands)
+    _add_simulate(commands)
 
     demo = commands.add_parser("demo", help="run the sample recipe and show the result")
     demo.add_argument("--headless", action="store_true", help="open no window")
@@ -170,6 +171,30 @@ def _add_heightfield(commands: Any) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier file")
     parser.set_defaults(run=_heightfield)
+
+
+def _add_simulate(commands: Any) -> None:
+    from porescope.options import add_options
+    from porescope.pipeline.simulation import SimulationParameters
+
+    parser = commands.add_parser(
+        "simulate",
+        help="image a sample slice by slice, as an electron microscope would",
+        description="Image a sample slice by slice at one or more voltages, by Monte Carlo, and "
+        "write the stacks with the truth beside them.",
+    )
+    parser.add_argument(
+        "sample", type=Path, metavar="SAMPLE", help="volume of labels, or list of primitives (.txt)"
+    )
+    add_options(parser, SimulationParameters)
+    parser.add_argument(
+        "--spacing-nm", metavar="Z,Y,X", help="voxel size of a volume that does not tell it"
+    )
+    parser.add_argument(
+        "--out", "--output", type=Path, required=True, metavar="DIR", help="folder to make"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier simulation")
+    parser.set_defaults(run=_simulate)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -264,6 +289,37 @@ def _heightfield(options: argparse.Namespace) -> None:
         f"pixels, {layers} layer{'s' * (layers > 1)}, {100 * made.solid_fraction:.1f} % solid at "
         f"the plane, {1000 * made.seconds:.1f} ms a plane"
     )
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from porescope.options import given_values
+    from porescope.pipeline.jobs import Job
+    from porescope.pipeline.run import work_folder
+    from porescope.pipeline.simulation import SimulationParameters
+    from porescope.pipeline.simulation_results import write_simulation
+    from porescope.pipeline.step import parse_parameters
+    from porescope.terminal import wait_with_bars
+
+    values = given_values(options, SimulationParameters)
+    out = options.out.absolute()
+    job = Job(
+        write_simulation,
+        options.sample,
+        parse_parameters("Simulation", SimulationParameters, values),
+        out,
+        spacing_nm=_numbers("--spacing-nm", options.spacing_nm, float),
+        overwrite=options.overwrite,
+        leftovers=(work_folder(out),),
+    )
+    written = wait_with_bars(job)
+    z, y, x = written.shape
+    voltages = ", ".join(f"{beam_kv:g}" for beam_kv in written.beams_kv)
+    print(
+        f"Wrote {options.out}: {z} slice{'s' * (z > 1)} of {y} x {x} pixels at {voltages} kV, "
+        f"{written.electrons:.3g} electrons, {written.seconds:.1f} s"
+    )
+    for note in written.notes:
+        print(f"porescope: {note}", file=sys.stderr)
 
 
 def _numbers(option: str, text: str | None, kind: type[Number]) -> list[Number] | None:

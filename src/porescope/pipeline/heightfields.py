@@ -160,8 +160,10 @@ def write_heightfields_of(
     )
 
 
-def open_sample(path: Path, spacing_nm: Sequence[float] | None = None) -> Primitives | Stack:
-    """Open a list of primitives (.txt) or a volume, with its voxels in memory.
+def open_sample(
+    path: Path, spacing_nm: Sequence[float] | None = None, lazy: bool = False
+) -> Primitives | Stack:
+    """Open a list of primitives (.txt) or a volume, with its voxels in memory unless ``lazy``.
 
     Raises
     ------
@@ -182,7 +184,7 @@ def open_sample(path: Path, spacing_nm: Sequence[float] | None = None) -> Primit
         raise PorescopeError(
             f"{path} does not tell its voxel size; give it with --spacing-nm Z,Y,X."
         ) from question
-    return stack.with_data(np.asarray(stack.data))
+    return stack if lazy else stack.with_data(np.asarray(stack.data))
 
 
 def in_memory(field: HeightField) -> HeightField:

@@ -82,16 +82,16 @@ def run_recipe(
     out = Path(os.path.abspath(out))
     inputs = tuple(Path(os.path.abspath(path)) for path in recipe.inputs)
     recipe = replace(recipe, inputs=inputs)
-    _check_places(inputs, out, overwrite)
+    check_places(inputs, out, overwrite, mark=FILE)
     hashes = hash_inputs(inputs, _about(report, "Reading inputs"), cancel)
     _check_unchanged(recipe, hashes)
     work = work_folder(out)
     try:
-        with _own(work):
+        with own_folder(work, finished=f"*/{INDEX}"):
             workspace, written = _run_steps(recipe, hashes, work, report, cancel)
             report("Writing the result", 0, 1)
             _gather(recipe, workspace, written, hashes, work / "result")
-            _swap(work / "result", out)
+            swap(work / "result", out)
             report("Writing the result", 1, 1)
     except OSError as error:
         raise PorescopeError(f"Cannot write {out}: {error.strerror or error}.") from error
@@ -147,7 +147,8 @@ def _without(after: Workspace, before: Workspace) -> Workspace:
     )
 
 
-def _check_places(inputs: Sequence[Path], out: Path, overwrite: bool) -> None:
+def check_places(inputs: Sequence[Path], out: Path, overwrite: bool, mark: str) -> None:
+    """Refuse to write into an input, or over a folder without the file that marks a result."""
     out = out.resolve()
     for path in (on_disk(path).resolve() for path in inputs):
         if out == path or out in path.parents or path in out.parents:
@@ -161,7 +162,7 @@ def _check_places(inputs: Sequence[Path], out: Path, overwrite: bool) -> None:
             f"{out} exists already; choose another folder, or replace the earlier result with "
             "--overwrite."
         )
-    if not (out / FILE).is_file():
+    if not (out / mark).is_file():
         raise PorescopeError(f"{out} is no result of Porescope; choose another folder.")
 
 
@@ -178,8 +179,16 @@ def _check_unchanged(recipe: Recipe, hashes: Sequence[dict[str, str]]) -> None:
 
 
 @contextmanager
-def _own(work: Path) -> Iterator[None]:
-    """Hold the work folder alone; keep the finished steps if something fails, or it is killed."""
+def own_folder(work: Path, finished: str) -> Iterator[None]:
+    """Hold a work folder alone; keep it if something fails that left finished parts, or is killed.
+
+    Parameters
+    ----------
+    work : Path
+        Of :func:`work_folder`.
+    finished : str
+        Pattern of the files in it that the next try can take up.
+    """
     work.mkdir(parents=True, exist_ok=True)
     lock = FileLock(work / "lock")
     try:
@@ -195,7 +204,7 @@ def _own(work: Path) -> Iterator[None]:
         raise
     except Exception as error:
         remove(work / "result")
-        keep = any(work.glob(f"*/{INDEX}"))
+        keep = any(work.glob(finished))
         if keep and isinstance(error, PorescopeError):
             raise PorescopeError(
                 f"{error} (Finished steps are kept in {work} for the next try.)"
@@ -291,7 +300,8 @@ def _link(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def _swap(result: Path, out: Path) -> None:
+def swap(result: Path, out: Path) -> None:
+    """Put a finished result in the place of an earlier one, or where nothing is."""
     if out.exists():
         out.rename(result.with_name("replaced"))
     result.rename(out)

@@ -80,6 +80,8 @@ class Step:
         Which volumes of the workspace it looks at; a panel asks for these.
     made : str
         What a panel calls the volumes it made, after their name, such as "aligned".
+    panel : bool
+        Whether a window has a panel for it that is made from its model.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Step:
     saved: bool = True
     uses: tuple[str, ...] = VOLUMES
     made: str = ""
+    panel: bool = True
 
     def parse(self, values: Mapping[str, Any]) -> Parameters:
         """Return checked parameters.
@@ -169,14 +172,19 @@ Function = TypeVar("Function", bound=Callable[..., Workspace])
 
 
 def step(
-    name: str, *, saved: bool = True, uses: tuple[str, ...] = VOLUMES, made: str = ""
+    name: str,
+    *,
+    saved: bool = True,
+    uses: tuple[str, ...] = VOLUMES,
+    made: str = "",
+    panel: bool = True,
 ) -> Callable[[Function], Function]:
     """Register a function as a step; its docstring's first line is the summary."""
 
     def register(function: Function) -> Function:
         parameters = get_type_hints(function)["parameters"]
         _REGISTERED[name] = Step(
-            name, summary_of(function), parameters, function, saved, uses, made
+            name, summary_of(function), parameters, function, saved, uses, made, panel
         )
         return function
 

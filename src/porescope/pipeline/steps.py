@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from porescope.correct.interpolate import Method as InterpolationMethod
-from porescope.errors import PorescopeError
+from porescope.errors import PorescopeError, PorescopeWarning
+from porescope.pipeline.samples import draw_sample, find_sample_kind
+from porescope.pipeline.simulation import SimulationParameters, simulate_stack
 from porescope.pipeline.step import Parameters, step
 from porescope.pipeline.workspace import Workspace, image_name
 from porescope.segment.classical import Method as SegmentationMethod
@@ -35,7 +38,7 @@ class LoadParameters(Parameters):
     )
 
 
-@step("load", saved=False)
+@step("load", saved=False, panel=False)  # the window's own panel can ask
 def load(
     workspace: Workspace, parameters: LoadParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:
@@ -58,6 +61,62 @@ def load(
         spacing_nm = None if parameters.truth.suffix else images[0].spacing_nm
         truth = replace(read_stack(folder / parameters.truth, spacing_nm), is_labels=True)
     return replace(workspace, images=tuple(images), truth=truth)
+
+
+class SampleParameters(Parameters):
+    """Which sample."""
+
+    kind: str = Field(description="kind of sample, as porescope sample --help lists them")
+    parameters: dict[str, Any] = Field(
+        {}, description="what the kind takes, as porescope sample KIND --help lists it"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        find_sample_kind(self.kind).parse(self.parameters)
+        return self
+
+
+@step("sample", saved=False, uses=(), panel=False)
+def sample(
+    workspace: Workspace, parameters: SampleParameters, *, progress: Progress, cancel: Cancel
+) -> Workspace:
+    """Draw a sample to be imaged."""
+    if parameters.kind == "list":
+        raise PorescopeError("A list of primitives is an input of the recipe, not a sample step.")
+    return replace(
+        workspace, sample=draw_sample(parameters.kind, parameters.parameters, progress, cancel)
+    )
+
+
+@step("simulate", uses=(), made="simulated", panel=False)
+def simulate(
+    workspace: Workspace, parameters: SimulationParameters, *, progress: Progress, cancel: Cancel
+) -> Workspace:
+    """Image the sample, or labels or primitives from the input, by Monte Carlo."""
+    from porescope.pipeline.heightfields import open_sample
+
+    imaged = workspace.sample
+    if imaged is None:
+        if not workspace.inputs:
+            raise PorescopeError(
+                "There is no sample; put a sample step before this one, or name labels or a list "
+                "of primitives as the input."
+            )
+        imaged = open_sample(workspace.inputs[0], lazy=True)
+    simulated = simulate_stack(imaged, parameters, progress=progress, cancel=cancel)
+    for note in simulated.notes:
+        warnings.warn(note, PorescopeWarning, stacklevel=2)
+    rows = [
+        {"slice": index, "position nm": z}
+        for index, z in enumerate(simulated.images[0].slice_z_nm.tolist())
+    ]
+    for index, alignment in enumerate(simulated.alignments):
+        name = image_name(alignment, index)
+        for row, (y, x) in zip(rows, alignment.offsets_px.tolist(), strict=True):
+            row |= {f"{name} y px": y, f"{name} x px": x}
+    workspace = replace(workspace, images=simulated.images, truth=simulated.truth)
+    return workspace.with_table("simulation", rows)
 
 
 class AlignParameters(Parameters):

@@ -15,6 +15,7 @@ from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
 if TYPE_CHECKING:
     from porescope.correct import Alignment
+    from porescope.geometry import Primitives
 
 INDEX = "workspace.json"
 
@@ -27,6 +28,8 @@ class Workspace:
     ----------
     inputs : tuple of Path
         Files or folders that the user named.
+    sample : Primitives or Stack, optional
+        What is to be imaged; drawn again when it is needed, and not written.
     images : tuple of Stack
         One for each voltage, lowest first.
     labels, truth : Stack, optional
@@ -40,6 +43,7 @@ class Workspace:
     """
 
     inputs: tuple[Path, ...] = ()
+    sample: Primitives | Stack | None = None
     images: tuple[Stack, ...] = ()
     labels: Stack | None = None
     truth: Stack | None = None
@@ -50,7 +54,9 @@ class Workspace:
     def need_images(self) -> tuple[Stack, ...]:
         """Return the images, or say that there are none."""
         if not self.images:
-            raise PorescopeError("There are no images yet; let the recipe begin with load.")
+            raise PorescopeError(
+                "There are no images yet; let the recipe begin with load or simulate."
+            )
         return self.images
 
     def need_labels(self) -> Stack:

@@ -46,9 +46,8 @@ class Dock(QScrollArea):
         # This widget is gone by then, and Qt would keep a bound method only weakly.
         self.destroyed.connect(lambda: session.close())
         self.panels: dict[str, Panel] = {"load": LoadPanel(napari_viewer, self.session)}
-        # Files are opened by the Load panel, which can ask.
         for name, step in steps().items():
-            if name != "load":
+            if step.panel:
                 self.panels[name] = StepPanel(napari_viewer, self.session, step)
         self.panels["sample"] = SamplePanel(napari_viewer, self.session)
         self.panels["heightfield"] = HeightfieldPanel(napari_viewer, self.session)
