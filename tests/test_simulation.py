@@ -7,12 +7,18 @@ from hypothesis import strategies as st
 
 from porescope import PorescopeError, Stack
 from porescope.errors import Cancelled
+from porescope.geometry import Primitives, voxelize
 from porescope.imaging import backscatter_coefficient, material_names
 from porescope.imaging.noise import electrons_per_pixel
 from porescope.imaging.slices import gamma_slice_z_nm
 from porescope.imaging.transport import residual_range_nm
-from porescope.pipeline import simulation
-from porescope.pipeline.simulation import SimulationParameters, parse_materials, simulate_stack
+from porescope.pipeline.simulation import (
+    SimulationParameters,
+    below,
+    parse_materials,
+    simulate_stack,
+    stack,
+)
 
 QUICK = {"electrons": 20, "slices": 2, "beam_kv": (1.0,)}
 
@@ -30,8 +36,8 @@ def uniform(label=1, shape=(30, 16, 16)):
 
 def signal_of(simulated, beam=0):
     """Return a stack of images as electrons for each of the beam."""
-    of_none, per_signal = simulated.greys[beam]
-    return (simulated.images[beam].data - of_none) / per_signal
+    how = simulated.exposures[beam]
+    return (simulated.images[beam].data - how.grey_of_no_signal) / how.grey_per_signal
 
 
 def test_a_stack_a_voltage_with_slices_where_they_were_drawn():
@@ -107,8 +113,9 @@ def test_grey_is_the_signal_with_one_gain_for_all_slices():
             if not found.transmitted[:, beam].any():
                 assert signal_of(found, beam).mean() == pytest.approx(eta, abs=4 * sigma + 0.001)
     other = simulate_stack(uniform(0, (60, 24, 24)), {**how, "seed": 5})
-    assert other.greys == found.greys
-    assert found.greys[0] != found.greys[1]
+    gains = [how.grey_per_signal for how in found.exposures]
+    assert [how.grey_per_signal for how in other.exposures] == gains
+    assert gains[0] != gains[1]
 
 
 @pytest.mark.parametrize(
@@ -134,8 +141,8 @@ def test_noise_of_the_detector_and_of_counts_comes_on_top():
     sample = uniform(1, (30, 64, 64))
     plain = simulate_stack(sample, how)
     noisy = simulate_stack(sample, {**how, "poisson_levels": 256, "detector_noise": 0.03})
-    of_none, per_signal = plain.greys[0]
-    white = (65535 - of_none) / per_signal
+    how = plain.exposures[0]
+    white = (65535 - how.grey_of_no_signal) / how.grey_per_signal
     added = signal_of(noisy).var() - signal_of(plain).var()
     expected = signal_of(plain).mean() * white / 256 + (0.03 * white) ** 2
     assert added == pytest.approx(expected, rel=0.1)
@@ -187,7 +194,7 @@ def test_large_volumes_are_imaged_slab_by_slab(monkeypatch):
         return array
 
     lazy = da.from_array(sample.data, chunks=(1, -1, -1)).map_blocks(block, dtype=np.uint8)
-    monkeypatch.setattr(simulation, "READY_VOXELS", 24 * 20)
+    monkeypatch.setattr(below, "READY_VOXELS", 24 * 20)
     slabs = simulate_stack(sample.with_data(lazy), how)
     reach_nm = residual_range_nm(parse_materials("0=epoxy")[0], np.array([1000.0]))[0] / 2
     assert sum(loaded) <= 4 * (reach_nm / 2.5 + 2)
@@ -238,9 +245,9 @@ def test_an_image_that_is_kept_is_not_made_again(tmp_path, monkeypatch):
     damaged = sorted(tmp_path.glob("*.npz"))[0]
     damaged.write_bytes(damaged.read_bytes()[:100])
     made = []
-    real = simulation.simulate_monte_carlo
+    real = stack.simulate_monte_carlo
     monkeypatch.setattr(
-        simulation, "simulate_monte_carlo", lambda *a, **k: made.append(1) or real(*a, **k)
+        stack, "simulate_monte_carlo", lambda *a, **k: made.append(1) or real(*a, **k)
     )
     found = simulate_stack(sample, how, keep=tmp_path)
     assert len(made) == 2
@@ -324,3 +331,25 @@ def test_defaults_are_those_of_the_thesis():
         "epoxy",
         "gold",
     ]
+
+
+def test_primitives_are_imaged_as_they_are():
+    """A ball, drifting, shows where and as large as its voxels say."""
+    ball = Primitives(spheres=[[12, 14, 13, 9]], shape=(30, 28, 26))
+    how = {"electrons": 200, "beam_kv": (1.0,), "slices": 3, "drift_px": 2.0, "probe_nm": 0}
+    how |= {"materials": "0=epoxy, 1=gold", "pixel_nm": 2.0, "deviation_nm": 0, "mean_nm": 8.0}
+    found = simulate_stack(ball, how)
+    assert found.alignments[0].offsets_px.any()
+    assert found.truth.spacing_nm == (2, 2, 2)
+    np.testing.assert_array_equal(found.truth.data[4], voxelize(ball)[4][_seen(found)])
+    for index, (y, x) in enumerate(found.alignments[0].offsets_px.astype(int)):
+        bright = np.roll(signal_of(found)[index] > 0.25, (y, x), (0, 1))
+        assert (bright != np.asarray(found.truth_slices.data[index])).mean() < 0.08
+    with pytest.raises(PorescopeError, match="pixel_nm"):
+        simulate_stack(ball, QUICK)
+
+
+def _seen(simulated):
+    """Return the rows and columns of the sample in the truth, of an image one pixel a voxel."""
+    first = -simulated.alignments[0].offsets_px.min(axis=0).astype(int)
+    return tuple(slice(a, a + n) for a, n in zip(first, simulated.truth.shape[1:], strict=True))

@@ -12,9 +12,8 @@ from porescope.errors import Cancelled, PorescopeWarning
 from porescope.geometry import leveled_wave
 from porescope.io import read_stack, read_voltages, write_stack
 from porescope.pipeline import Recipe, Workspace, find_step, load_workspace, run_recipe
-from porescope.pipeline import simulation_results as results
 from porescope.pipeline.run import work_folder
-from porescope.pipeline.simulation import SimulationParameters, simulate_stack
+from porescope.pipeline.simulation import SimulationParameters, results, simulate_stack
 
 QUICK = {"electrons": 30, "slices": 3, "beam_kv": (0.5, 1.0), "drift_px": 1.0}
 
@@ -73,7 +72,7 @@ def test_a_folder_holds_the_stacks_and_how_they_really_are(tmp_path, source, lab
     assert told["parameters"] == SimulationParameters(**QUICK).model_dump(mode="json")
     assert told["slice_z_nm"] == expected.images[0].slice_z_nm.tolist()
     assert [v["grey_per_signal"] for v in told["voltages"]] == [
-        grey.per_signal for grey in expected.greys
+        how.grey_per_signal for how in expected.exposures
     ]
     assert told["notes"] == expected.notes
     assert "porescope" in told["versions"]

@@ -295,8 +295,7 @@ def _simulate(options: argparse.Namespace) -> None:
     from porescope.options import given_values
     from porescope.pipeline.jobs import Job
     from porescope.pipeline.run import work_folder
-    from porescope.pipeline.simulation import SimulationParameters
-    from porescope.pipeline.simulation_results import write_simulation
+    from porescope.pipeline.simulation import SimulationParameters, write_simulation
     from porescope.pipeline.step import parse_parameters
     from porescope.terminal import wait_with_bars
 

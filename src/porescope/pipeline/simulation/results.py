@@ -13,7 +13,8 @@ from porescope.files import remove
 from porescope.pipeline.heightfields import open_sample
 from porescope.pipeline.provenance import fingerprint, hash_inputs, versions
 from porescope.pipeline.run import Report, check_places, own_folder, swap, tell_nobody, work_folder
-from porescope.pipeline.simulation import Simulated, SimulationParameters, simulate_stack
+from porescope.pipeline.simulation.parameters import SimulationParameters
+from porescope.pipeline.simulation.stack import Simulated, simulate_stack
 from porescope.pipeline.workspace import image_name, write_json
 from porescope.tracking import Cancel, never_cancel
 
@@ -141,7 +142,7 @@ def _numbers(simulated: Simulated) -> dict[str, object]:
     columns = zip(
         simulated.images,
         simulated.alignments,
-        simulated.greys,
+        simulated.exposures,
         simulated.transmitted.T.tolist(),
         simulated.white.T.tolist(),
         strict=True,
@@ -154,12 +155,12 @@ def _numbers(simulated: Simulated) -> dict[str, object]:
         "voltages": [
             {
                 "beam_kv": image.beam_kv,
-                "grey_of_no_signal": grey.of_none,
-                "grey_per_signal": grey.per_signal,
+                "grey_of_no_signal": exposure.grey_of_no_signal,
+                "grey_per_signal": exposure.grey_per_signal,
                 "offsets_px": alignment.offsets_px.tolist(),
                 "transmitted_share": transmitted,
                 "white_share": white,
             }
-            for image, alignment, grey, transmitted, white in columns
+            for image, alignment, exposure, transmitted, white in columns
         ],
     }

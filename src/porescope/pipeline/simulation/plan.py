@@ -1,0 +1,153 @@
+"""Where the images of a stack lie in the sample: how deep, and how far they have drifted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porescope.errors import PorescopeError
+from porescope.geometry import Primitives
+from porescope.imaging.materials import Material
+from porescope.imaging.noise import drift_offsets_px
+from porescope.imaging.slices import gamma_slice_z_nm
+from porescope.imaging.transport import residual_range_nm
+from porescope.pipeline.samples import box_of
+from porescope.pipeline.simulation.parameters import MOST_SLICES, SimulationParameters
+from porescope.stack import COLUMNS, SLICES, Stack
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Where the images of a stack lie in the sample.
+
+    Attributes
+    ----------
+    slice_z_nm : array of shape (slices,), float64
+        Depths of the planes.
+    starts : array of shape (slices, voltages, 2), int
+        First voxel (y, x) that each image shows.
+    start : (int, int)
+        The same in the frame of the truth: that of slice 0 of the voltage nearest to 2 kV.
+    shape : (int, int)
+        Pixels (y, x) of an image.
+    pixel_nm : float
+    voxel_nm : (float, float, float)
+        Of the sample.
+    """
+
+    slice_z_nm: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    start: Pair
+    shape: Pair
+    pixel_nm: float
+    voxel_nm: tuple[float, float, float]
+
+    @property
+    def offsets_px(self) -> NDArray[np.float64]:
+        """What to add to y, x of each image's content to bring it into the truth's frame."""
+        moved: NDArray[np.float64] = (self.starts - self.start) * self.voxel_nm[1:] / self.pixel_nm
+        return moved
+
+    def planes(self) -> NDArray[np.int64]:
+        """Return the voxels that lie just below the slices."""
+        return np.floor(self.slice_z_nm / self.voxel_nm[SLICES] + 1e-6).astype(np.int64)
+
+    def places(self, axis: int, count: int) -> NDArray[np.int64]:
+        """Return the voxels of a sample ``count`` wide that the truth's pixels lie in."""
+        centres = (np.arange(self.shape[axis - 1]) + 0.5) * self.pixel_nm / self.voxel_nm[axis]
+        places: NDArray[np.int64] = self.start[axis - 1] + np.floor(centres + 1e-6).astype(np.int64)
+        return places % count
+
+
+def reach_nm(materials: Iterable[Material], beam_kv: float) -> float:
+    """Return the depth that no electron comes back from: half the longest range there is."""
+    if any(made.is_vacuum for made in materials):
+        return math.inf
+    energy_ev = np.array([1000.0 * beam_kv])
+    return max(float(residual_range_nm(made, energy_ev)[0]) for made in materials) / 2
+
+
+def planned(sample: Stack | Primitives, parameters: SimulationParameters, reach_nm: float) -> Plan:
+    """Return where the images lie, from how deep electrons come back and the parameters."""
+    voxel_nm, shape = _grid(sample, parameters)
+    pixel_nm = parameters.pixel_nm or voxel_nm[COLUMNS]
+    depth_nm = shape[SLICES] * voxel_nm[SLICES]
+    slice_z_nm = _slice_z_nm(parameters, depth_nm, reach_nm)
+    beams = len(parameters.beam_kv)
+    walk_px = drift_offsets_px(
+        len(slice_z_nm) * beams, walk_px=parameters.drift_px, seed=parameters.seed
+    ).reshape(-1, beams, 2)
+    reference = min(range(beams), key=lambda beam: abs(parameters.beam_kv[beam] - 2.0))
+    walk_px -= walk_px[0, reference]
+    # What the content moves by, the scan starts before.
+    starts = -np.rint(walk_px * pixel_nm / np.array(voxel_nm[1:])).astype(np.int64)
+    before, after = starts.min(axis=(0, 1)), starts.max(axis=(0, 1))
+    room = np.array(shape[1:])
+    if parameters.walls == "mirror":
+        starts -= before
+        room = room - (after - before)
+    rows, columns = (
+        int(count * size / pixel_nm + 1e-3)
+        for count, size in zip(room.tolist(), voxel_nm[1:], strict=True)
+    )
+    if min(rows, columns) < 1:
+        raise PorescopeError(
+            f"The sample of {shape[1]} x {shape[2]} voxels (y, x) has no room for an image of "
+            f"pixels of {pixel_nm:g} nm that drifts so far; take a larger sample or less drift."
+        )
+    y, x = starts[0, reference].tolist()
+    return Plan(slice_z_nm, starts, (y, x), (rows, columns), pixel_nm, voxel_nm)
+
+
+def _grid(
+    sample: Stack | Primitives, parameters: SimulationParameters
+) -> tuple[tuple[float, float, float], tuple[int, int, int]]:
+    """Return the voxel size of a sample, of primitives one unit, and how many there are."""
+    if isinstance(sample, Stack):
+        if not sample.evenly_sliced:
+            raise PorescopeError(
+                "The sample's planes lie unevenly; put them on a grid first, as the step slices "
+                "does."
+            )
+        return sample.spacing_nm, sample.shape
+    if parameters.pixel_nm is None:
+        raise PorescopeError(
+            "Primitives do not tell how large they are; give pixel_nm, the nm of one unit."
+        )
+    z, y, x = (math.ceil(size) for size in box_of(sample))
+    return (parameters.pixel_nm,) * 3, (z, y, x)
+
+
+def _slice_z_nm(
+    parameters: SimulationParameters, depth_nm: float, reach_nm: float
+) -> NDArray[np.float64]:
+    mean_nm, first_nm = parameters.mean_nm, parameters.first_nm
+    count = parameters.slices
+    # In vacuum no depth is enough: Prill et al. leave the lower three quarters.
+    needed_nm = reach_nm if math.isfinite(reach_nm) else 0.75 * depth_nm
+    if count is None:
+        count = int(min(2 * (depth_nm - first_nm) / mean_nm, MOST_SLICES)) + 10
+    found = first_nm + gamma_slice_z_nm(
+        count, mean_nm, parameters.deviation_nm, seed=parameters.seed
+    )
+    if parameters.slices is None:
+        found = found[found <= depth_nm - needed_nm]
+        if not found.size:
+            raise PorescopeError(
+                f"The sample is {depth_nm:g} nm deep, and electrons come back from {needed_nm:.0f} "
+                f"nm below the first slice at {first_nm:g} nm; take a deeper sample, or say how "
+                "many slices there are to be all the same."
+            )
+    if found[-1] >= depth_nm:
+        raise PorescopeError(
+            f"Slice {int(np.argmax(found >= depth_nm))} would lie at "
+            f"{found[found >= depth_nm][0]:.1f} nm, outside the sample, which is {depth_nm:g} nm "
+            "deep; take fewer slices or thinner ones."
+        )
+    return found

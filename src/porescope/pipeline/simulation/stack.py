@@ -1,0 +1,293 @@
+"""A multi-voltage stack, image by image.
+
+Every image hangs on the seed, its slice and its voltage, not on those made before it. Its noise is
+that of the electrons that were followed for each pixel, and more where less dose is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porescope.correct import Alignment
+from porescope.errors import PorescopeError
+from porescope.geometry import Primitives
+from porescope.imaging.detectors import Detector, as_detector
+from porescope.imaging.materials import Material
+from porescope.imaging.montecarlo import simulate_monte_carlo
+from porescope.imaging.noise import curtains
+from porescope.pipeline.samples import box_of, labels_of
+from porescope.pipeline.simulation.below import Below
+from porescope.pipeline.simulation.exposure import Exposure
+from porescope.pipeline.simulation.parameters import SimulationParameters, parse_materials
+from porescope.pipeline.simulation.plan import planned, reach_nm
+from porescope.pipeline.step import parse_parameters
+from porescope.stack import COLUMNS, ROWS, SLICES, Stack
+from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
+
+TOO_MANY_TRANSMITTED = 0.01
+TOO_MANY_WHITE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """A multi-voltage stack and how it really is.
+
+    Attributes
+    ----------
+    images : tuple of Stack
+        One a voltage, from the lowest.
+    truth : Stack
+        Labels of every plane of voxels from the first slice to the last, on the images' pixels.
+    truth_slices : Stack
+        The same at the slices alone.
+    alignments : tuple of Alignment
+        What undoes the drift of each stack and brings it into the truth's frame.
+    exposures : tuple of Exposure
+        How signals became grey values, for each voltage.
+    transmitted, white : array of shape (slices, voltages), float64
+        Shares of electrons that left below the sample and might have come back, and of pixels
+        brighter than white.
+    """
+
+    images: tuple[Stack, ...]
+    truth: Stack
+    truth_slices: Stack
+    alignments: tuple[Alignment, ...]
+    exposures: tuple[Exposure, ...]
+    transmitted: NDArray[np.float64]
+    white: NDArray[np.float64]
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what a user should know before trusting the images."""
+        found = []
+        for image, lost, white in zip(self.images, self.transmitted.T, self.white.T, strict=True):
+            short = np.flatnonzero(lost > TOO_MANY_TRANSMITTED)
+            if short.size:
+                slices = f"{short[0]}-{short[-1]}" if short.size > 1 else f"{short[0]}"
+                found.append(
+                    f"The sample ends too close below slice{'s' * (short.size > 1)} {slices} at "
+                    f"{image.beam_kv:g} kV: up to {100 * lost.max():.1f} % of the electrons left "
+                    "it below, and what they could have told is missing."
+                )
+            if white.mean() > TOO_MANY_WHITE:
+                found.append(
+                    f"At {image.beam_kv:g} kV {100 * white.mean():.1f} % of the pixels are as "
+                    "white as can be; follow more electrons, so that they scatter less."
+                )
+        return found
+
+
+def simulate_stack(
+    sample: Stack | Primitives,
+    parameters: SimulationParameters | Mapping[str, Any] | None = None,
+    *,
+    keep: Path | None = None,
+    progress: Progress = no_progress,
+    cancel: Cancel = never_cancel,
+) -> Simulated:
+    """Image a sample slice by slice at one or more voltages.
+
+    The beam scans from voxel to voxel, so drift comes in whole voxels, without interpolation: give
+    voxels smaller than a pixel for finer drift. Images show what all of them have in common room
+    for. Below a plane lies as much of the sample as electrons come back from, or where there is
+    vacuum, through which they fly any way, as fits into memory.
+
+    Parameters
+    ----------
+    sample : Stack or Primitives
+        Labels of any size, with dask arrays taken slab by slab; of primitives label 1 is solid.
+    parameters : SimulationParameters or mapping, optional
+        What is not given has its default.
+    keep : Path, optional
+        Folder in which finished images are kept and looked for, so that a call that was killed can
+        be taken up again with the same sample and parameters.
+    progress, cancel : callables, optional
+        See :mod:`porescope.tracking`; an item is an image.
+
+    Returns
+    -------
+    Simulated
+
+    Raises
+    ------
+    PorescopeError
+        If a parameter makes no sense, a label has no material, or the sample is too small.
+    Cancelled
+        If ``cancel()`` became true.
+    """
+    if not isinstance(parameters, SimulationParameters):
+        parameters = parse_parameters("Simulation", SimulationParameters, parameters or {})
+    if isinstance(sample, Primitives):
+        sample = replace(sample, shape=box_of(sample))
+    microscope = _Microscope(sample, parameters)
+    plan = microscope.plan
+    count, beams_kv = len(plan.slice_z_nm), parameters.beam_kv
+    images = np.empty((len(beams_kv), count, *plan.shape), parameters.dtype)
+    transmitted, white = np.empty((2, count, len(beams_kv)))
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+    work = [(index, beam) for index in range(count) for beam in range(len(beams_kv))]
+    for index, beam in track(work, progress, cancel):
+        place = keep / f"{index:06d}-{beams_kv[beam]:g}kV.npz" if keep else None
+        recorded = _kept(place) or microscope.record(index, beam, cancel)
+        images[beam, index], transmitted[index, beam], white[index, beam] = recorded
+        if place is not None and not place.exists():
+            _keep(place, recorded)
+    truth, truth_slices = microscope.truth()
+    told = parameters.model_dump(mode="json")
+    stacks = tuple(
+        Stack(
+            image,
+            (parameters.mean_nm, plan.pixel_nm, plan.pixel_nm),
+            beam_kv,
+            plan.slice_z_nm,
+            parameters.detector,
+            {
+                "simulated_electrons": parameters.electrons,
+                "grey_of_no_signal": exposure.grey_of_no_signal,
+                "grey_per_signal": exposure.grey_per_signal,
+            },
+        ).with_history("simulate", **told)
+        for image, beam_kv, exposure in zip(images, beams_kv, microscope.exposures, strict=True)
+    )
+    alignments = tuple(
+        Alignment(offsets, beam_kv)
+        for offsets, beam_kv in zip(plan.offsets_px.swapaxes(0, 1), beams_kv, strict=True)
+    )
+    return Simulated(
+        stacks, truth, truth_slices, alignments, microscope.exposures, transmitted, white
+    )
+
+
+class Recorded(NamedTuple):
+    """An image of a slice, and the shares of electrons transmitted and of pixels too bright."""
+
+    image: NDArray[Any]
+    transmitted: float
+    white: float
+
+
+def _kept(place: Path | None) -> Recorded | None:
+    if place is None or not place.exists():
+        return None
+    try:
+        with np.load(place, allow_pickle=False) as file:
+            return Recorded(file["image"], float(file["transmitted"]), float(file["white"]))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        place.unlink()  # damaged, as after a power cut
+        return None
+
+
+def _keep(place: Path, recorded: Recorded) -> None:
+    beside = place.with_name(f".{place.name}")
+    with beside.open("wb") as file:
+        np.savez(file, **recorded._asdict())
+    os.replace(beside, place)
+
+
+class _Microscope:
+    """A sample under the beam: records any image of the stack at any time."""
+
+    def __init__(self, sample: Stack | Primitives, parameters: SimulationParameters) -> None:
+        self.parameters = parameters
+        self.detector = as_detector(parameters.detector)
+        materials = parse_materials(parameters.materials)
+        made_of = list(materials.values())
+        _check_secondaries(self.detector, made_of)
+        self.reach_nm = [reach_nm(made_of, beam_kv) for beam_kv in parameters.beam_kv]
+        self.plan = planned(sample, parameters, max(self.reach_nm))
+        self.exposures = tuple(
+            Exposure.of(parameters, made_of, self.detector, beam_kv)
+            for beam_kv in parameters.beam_kv
+        )
+        self.labels = labels_of(sample, self.plan.voxel_nm[0])
+        # Without drift, what was made ready for one plane serves others.
+        self.below = Below(
+            self.labels if isinstance(sample, Stack) else sample,
+            self.plan.voxel_nm,
+            materials,
+            self.detector.secondaries > 0,
+            parameters.walls == "periodic",
+            max(self.reach_nm),
+            still=bool((self.plan.starts == self.plan.start).all()),
+        )
+
+    def record(self, index: int, beam: int, cancel: Cancel) -> Recorded:
+        parameters, plan = self.parameters, self.plan
+        beam_kv = parameters.beam_kv[beam]
+        electron_seed, *noise_seeds = _seeds(parameters.seed, index, beam_kv)
+        y, x = plan.starts[index, beam].tolist()
+        ready, plane_z = self.below.plane(float(plan.slice_z_nm[index]), (y, x))
+        seen = simulate_monte_carlo(
+            ready,
+            plane_z,
+            beam_kv=beam_kv,
+            electrons=parameters.electrons,
+            pixel_nm=plan.pixel_nm,
+            shape=plan.shape,
+            tilt_deg=parameters.tilt_deg,
+            probe_nm=parameters.probe_nm,
+            detectors=(self.detector,),
+            secondaries=self.detector.secondaries > 0,
+            seed=electron_seed,
+            cancel=cancel,
+        )
+        signal = seen[self.detector.name]
+        if parameters.curtains > 0:  # of the face, and so the same at all voltages
+            signal = curtains(signal, parameters.curtains, seed=parameters.seed, slice_index=index)
+        grey = self.exposures[beam].grey(signal, noise_seeds)
+        top = np.iinfo(parameters.dtype).max
+        image = np.rint(grey).clip(0, top).astype(parameters.dtype)
+        depth_nm = self.labels.shape[SLICES] * plan.voxel_nm[SLICES] - plan.slice_z_nm[index]
+        deep_enough = depth_nm >= self.reach_nm[beam]
+        transmitted = 0.0 if deep_enough else float(seen["transmitted"].mean())
+        return Recorded(image, transmitted, float((grey > top).mean()))
+
+    def truth(self) -> tuple[Stack, Stack]:
+        """Return the labels at every plane of voxels, and at the slices."""
+        plan, labels = self.plan, self.labels
+        planes = plan.planes()
+        y = plan.places(ROWS, labels.shape[ROWS])
+        x = plan.places(COLUMNS, labels.shape[COLUMNS])
+        spacing_nm = (plan.voxel_nm[SLICES], plan.pixel_nm, plan.pixel_nm)
+        data = labels.data[planes[0] : planes[-1] + 1][:, y][:, :, x]
+        if data.dtype == bool:
+            data = data.astype(np.uint8)
+        whole = Stack(
+            data,
+            spacing_nm,
+            slice_z_nm=np.arange(planes[0], planes[-1] + 1) * spacing_nm[SLICES],
+            is_labels=True,
+        )
+        at_slices = Stack(
+            data[planes - planes[0]],
+            (self.parameters.mean_nm, *spacing_nm[1:]),
+            slice_z_nm=plan.slice_z_nm,
+            is_labels=True,
+        )
+        return whole, at_slices
+
+
+def _check_secondaries(detector: Detector, materials: Sequence[Material]) -> None:
+    silent = [made.name for made in materials if made.lambda_nm is None and not made.is_vacuum]
+    if detector.secondaries > 0 and silent:
+        raise PorescopeError(
+            f"It is not known how many secondary electrons {silent[0]} gives; take a detector of "
+            "back-scattered ones."
+        )
+
+
+def _seeds(seed: int, index: int, beam_kv: float) -> list[int]:
+    """Return seeds of an image's own: for electrons, for noise, and for more of the same noise."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(index, round(1e6 * beam_kv)))
+    seeds: list[int] = sequence.generate_state(3, np.uint64).tolist()
+    return seeds
