@@ -338,13 +338,14 @@ def test_primitives_are_imaged_as_they_are():
     ball = Primitives(spheres=[[12, 14, 13, 9]], shape=(30, 28, 26))
     how = {"electrons": 200, "beam_kv": (1.0,), "slices": 3, "drift_px": 2.0, "probe_nm": 0}
     how |= {"materials": "0=epoxy, 1=gold", "pixel_nm": 2.0, "deviation_nm": 0, "mean_nm": 8.0}
+    how |= {"seed": 3, "first_nm": 24}  # from its middle on, gold narrows with depth
     found = simulate_stack(ball, how)
     assert found.alignments[0].offsets_px.any()
     assert found.truth.spacing_nm == (2, 2, 2)
-    np.testing.assert_array_equal(found.truth.data[4], voxelize(ball)[4][_seen(found)])
+    np.testing.assert_array_equal(found.truth.data[4], voxelize(ball)[16][_seen(found)])
     for index, (y, x) in enumerate(found.alignments[0].offsets_px.astype(int)):
         bright = np.roll(signal_of(found)[index] > 0.25, (y, x), (0, 1))
-        assert (bright != np.asarray(found.truth_slices.data[index])).mean() < 0.08
+        assert (bright != np.asarray(found.truth_slices.data[index])).mean() < 0.05
     with pytest.raises(PorescopeError, match="pixel_nm"):
         simulate_stack(ball, QUICK)
 
