@@ -17,7 +17,7 @@ from porescope import _core
 # solid tells the depth below a wall along voxels exactly.
 _BLUR = np.diff(ndtr(np.arange(-4.5, 5)))
 # Blurred solid tells the depth this many deviations into the wall, and no farther.
-_TRUSTED_DEVIATIONS = 2.0
+_TRUSTED_DEVIATIONS = 3.0
 _HALO = 12
 _SLAB = 64
 
