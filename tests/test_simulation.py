@@ -15,9 +15,9 @@ from porescope.imaging.transport import residual_range_nm
 from porescope.pipeline.simulation import (
     SimulationParameters,
     below,
+    microscope,
     parse_materials,
     simulate_stack,
-    stack,
 )
 
 QUICK = {"electrons": 20, "slices": 2, "beam_kv": (1.0,)}
@@ -245,9 +245,9 @@ def test_an_image_that_is_kept_is_not_made_again(tmp_path, monkeypatch):
     damaged = sorted(tmp_path.glob("*.npz"))[0]
     damaged.write_bytes(damaged.read_bytes()[:100])
     made = []
-    real = stack.simulate_monte_carlo
+    real = microscope.simulate_monte_carlo
     monkeypatch.setattr(
-        stack, "simulate_monte_carlo", lambda *a, **k: made.append(1) or real(*a, **k)
+        microscope, "simulate_monte_carlo", lambda *a, **k: made.append(1) or real(*a, **k)
     )
     found = simulate_stack(sample, how, keep=tmp_path)
     assert len(made) == 2

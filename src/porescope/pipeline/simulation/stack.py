@@ -8,28 +8,21 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porescope.correct import Alignment
-from porescope.errors import PorescopeError
 from porescope.geometry import Primitives
-from porescope.imaging.detectors import Detector, as_detector
-from porescope.imaging.materials import Material
-from porescope.imaging.montecarlo import simulate_monte_carlo
-from porescope.imaging.noise import curtains
-from porescope.pipeline.samples import box_of, labels_of
-from porescope.pipeline.simulation.below import Below
 from porescope.pipeline.simulation.exposure import Exposure
-from porescope.pipeline.simulation.parameters import SimulationParameters, parse_materials
-from porescope.pipeline.simulation.plan import planned, reach_nm
+from porescope.pipeline.simulation.microscope import Microscope, Recorded
+from porescope.pipeline.simulation.parameters import SimulationParameters
 from porescope.pipeline.step import parse_parameters
-from porescope.stack import COLUMNS, ROWS, SLICES, Stack
+from porescope.stack import Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
 TOO_MANY_TRANSMITTED = 0.01
@@ -126,9 +119,7 @@ def simulate_stack(
     """
     if not isinstance(parameters, SimulationParameters):
         parameters = parse_parameters("Simulation", SimulationParameters, parameters or {})
-    if isinstance(sample, Primitives):
-        sample = replace(sample, shape=box_of(sample))
-    microscope = _Microscope(sample, parameters)
+    microscope = Microscope(sample, parameters)
     plan = microscope.plan
     count, beams_kv = len(plan.slice_z_nm), parameters.beam_kv
     images = np.empty((len(beams_kv), count, *plan.shape), parameters.dtype)
@@ -168,14 +159,6 @@ def simulate_stack(
     )
 
 
-class Recorded(NamedTuple):
-    """An image of a slice, and the shares of electrons transmitted and of pixels too bright."""
-
-    image: NDArray[Any]
-    transmitted: float
-    white: float
-
-
 def _kept(place: Path | None) -> Recorded | None:
     if place is None or not place.exists():
         return None
@@ -192,102 +175,3 @@ def _keep(place: Path, recorded: Recorded) -> None:
     with beside.open("wb") as file:
         np.savez(file, **recorded._asdict())
     os.replace(beside, place)
-
-
-class _Microscope:
-    """A sample under the beam: records any image of the stack at any time."""
-
-    def __init__(self, sample: Stack | Primitives, parameters: SimulationParameters) -> None:
-        self.parameters = parameters
-        self.detector = as_detector(parameters.detector)
-        materials = parse_materials(parameters.materials)
-        made_of = list(materials.values())
-        _check_secondaries(self.detector, made_of)
-        self.reach_nm = [reach_nm(made_of, beam_kv) for beam_kv in parameters.beam_kv]
-        self.plan = planned(sample, parameters, max(self.reach_nm))
-        self.exposures = tuple(
-            Exposure.of(parameters, made_of, self.detector, beam_kv)
-            for beam_kv in parameters.beam_kv
-        )
-        self.labels = labels_of(sample, self.plan.voxel_nm[0])
-        # Without drift, what was made ready for one plane serves others.
-        self.below = Below(
-            self.labels if isinstance(sample, Stack) else sample,
-            self.plan.voxel_nm,
-            materials,
-            self.detector.secondaries > 0,
-            parameters.walls == "periodic",
-            max(self.reach_nm),
-            still=bool((self.plan.starts == self.plan.start).all()),
-        )
-
-    def record(self, index: int, beam: int, cancel: Cancel) -> Recorded:
-        parameters, plan = self.parameters, self.plan
-        beam_kv = parameters.beam_kv[beam]
-        electron_seed, *noise_seeds = _seeds(parameters.seed, index, beam_kv)
-        y, x = plan.starts[index, beam].tolist()
-        ready, plane_z = self.below.plane(float(plan.slice_z_nm[index]), (y, x))
-        seen = simulate_monte_carlo(
-            ready,
-            plane_z,
-            beam_kv=beam_kv,
-            electrons=parameters.electrons,
-            pixel_nm=plan.pixel_nm,
-            shape=plan.shape,
-            tilt_deg=parameters.tilt_deg,
-            probe_nm=parameters.probe_nm,
-            detectors=(self.detector,),
-            secondaries=self.detector.secondaries > 0,
-            seed=electron_seed,
-            cancel=cancel,
-        )
-        signal = seen[self.detector.name]
-        if parameters.curtains > 0:  # of the face, and so the same at all voltages
-            signal = curtains(signal, parameters.curtains, seed=parameters.seed, slice_index=index)
-        grey = self.exposures[beam].grey(signal, noise_seeds)
-        top = np.iinfo(parameters.dtype).max
-        image = np.rint(grey).clip(0, top).astype(parameters.dtype)
-        depth_nm = self.labels.shape[SLICES] * plan.voxel_nm[SLICES] - plan.slice_z_nm[index]
-        deep_enough = depth_nm >= self.reach_nm[beam]
-        transmitted = 0.0 if deep_enough else float(seen["transmitted"].mean())
-        return Recorded(image, transmitted, float((grey > top).mean()))
-
-    def truth(self) -> tuple[Stack, Stack]:
-        """Return the labels at every plane of voxels, and at the slices."""
-        plan, labels = self.plan, self.labels
-        planes = plan.planes()
-        y = plan.places(ROWS, labels.shape[ROWS])
-        x = plan.places(COLUMNS, labels.shape[COLUMNS])
-        spacing_nm = (plan.voxel_nm[SLICES], plan.pixel_nm, plan.pixel_nm)
-        data = labels.data[planes[0] : planes[-1] + 1][:, y][:, :, x]
-        if data.dtype == bool:
-            data = data.astype(np.uint8)
-        whole = Stack(
-            data,
-            spacing_nm,
-            slice_z_nm=np.arange(planes[0], planes[-1] + 1) * spacing_nm[SLICES],
-            is_labels=True,
-        )
-        at_slices = Stack(
-            data[planes - planes[0]],
-            (self.parameters.mean_nm, *spacing_nm[1:]),
-            slice_z_nm=plan.slice_z_nm,
-            is_labels=True,
-        )
-        return whole, at_slices
-
-
-def _check_secondaries(detector: Detector, materials: Sequence[Material]) -> None:
-    silent = [made.name for made in materials if made.lambda_nm is None and not made.is_vacuum]
-    if detector.secondaries > 0 and silent:
-        raise PorescopeError(
-            f"It is not known how many secondary electrons {silent[0]} gives; take a detector of "
-            "back-scattered ones."
-        )
-
-
-def _seeds(seed: int, index: int, beam_kv: float) -> list[int]:
-    """Return seeds of an image's own: for electrons, for noise, and for more of the same noise."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(index, round(1e6 * beam_kv)))
-    seeds: list[int] = sequence.generate_state(3, np.uint64).tolist()
-    return seeds
