@@ -236,9 +236,9 @@ struct Bodies : Voxels {
         const Lane tolerance(tolerance_nm);
         const Axes<Lane> at_nm = in_nm<Lane>(position);
         Mask<Lane> inside = without(lanes, lanes);
-        Lane reach = tolerance, next;
+        Lane reach = tolerance, next(far_nm);
         for (Mask<Lane> growing = lanes; any(growing);) {
-            next = Lane(far_nm);
+            next = select(growing, Lane(far_nm), next);
             each_member<Lane>(cell, growing, [&](Index<Lane> body, Mask<Lane> seen) {
                 const Stretch<Lane> stretch = through<Lane>(body, seen, at_nm, direction);
                 const Mask<Lane> ahead = seen & (reach < stretch.leave);
@@ -287,6 +287,15 @@ struct Bodies : Voxels {
         place.material = select(is_mixed<Lane>(place), select(through_wall, beyond, place.material),
                                 Voxels::material<Lane>(place));
         return left;
+    }
+
+    template <typename Lane>
+    PORESCOPE_HOST_DEVICE Lane off_wall_nm() const {
+        return Lane(2 * tolerance_nm);
+    }
+    template <typename Lane>
+    PORESCOPE_HOST_DEVICE Lane wall_grace_nm() const {
+        return Lane(-1.0f);
     }
 
     template <typename Lane>
