@@ -11,8 +11,9 @@ namespace porescope {
 
 constexpr std::int32_t mixed = 255;  // material of cells of solid and filler
 
-// A centre, three lengths and up to two axes: of a sphere its radius; of a cylinder its radius, half
-// its height and its axis; of a cuboid the halves of its edges and the first two of its axes. In nm.
+// A centre, three lengths and up to two axes: of a sphere its radius; of a cylinder its radius,
+// half its height and its axis; of a cuboid the halves of its edges and the first two of its axes.
+// In nm.
 constexpr std::int32_t numbers_of_body = 12;
 constexpr float far_nm = 1e30f;
 
@@ -241,7 +242,8 @@ struct Bodies : Voxels {
             next = select(growing, Lane(far_nm), next);
             each_member<Lane>(cell, growing, [&](Index<Lane> body, Mask<Lane> seen) {
                 const Stretch<Lane> stretch = through<Lane>(body, seen, at_nm, direction);
-                const Mask<Lane> ahead = seen & (reach < stretch.leave);
+                const Mask<Lane> ahead =
+                    seen & (reach < stretch.leave) & (stretch.enter < stretch.leave);
                 const Mask<Lane> joins = ahead & (stretch.enter <= reach + tolerance);
                 inside = inside | joins;
                 reach = select(joins, stretch.leave, reach);
@@ -380,11 +382,9 @@ struct Bodies : Voxels {
     // A secondary leaves where the way out along the normal of a face of any body around it is
     // shortest. The first face to try is that of the body it is deepest in: it can be no nearer.
     template <typename Lane>
-    PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Escape<Lane> escape(Axes<Lane> origin,
-                                                               const Ahead<Lane>& ahead,
-                                                               const Place<Lane>& place,
-                                                               const MaterialsView& materials,
-                                                               Index<Lane> material) const {
+    PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Escape<Lane> escape(
+        Axes<Lane> origin, const Ahead<Lane>& ahead, const Place<Lane>& place,
+        const MaterialsView& materials, Index<Lane> material, Mask<Lane> many) const {
         const Lane nothing(0.0f), far(far_nm);
         const Lane per_nm = looked_up_of_16(materials.per_escape_depth, material);
         const Lane below_plane = (origin.z - Lane(plane)) * Lane(spacing_nm.z);
@@ -392,13 +392,14 @@ struct Bodies : Voxels {
         escape.depth = larger(below_plane, nothing) * per_nm;
         escape.into_pore = nothing < nothing;
         if (!has_walls) return escape;
-        const Mask<Lane> in_solid = place.material == Index<Lane>(solid);
-        const Lane limit = smaller(below_plane, Lane(materials.secondary_reach_nm));
+        const Lane reach(materials.secondary_reach_nm), limit = smaller(below_plane, reach);
+        const Mask<Lane> asked =
+            (many | (below_plane < reach)) & (place.material == Index<Lane>(solid));
         const Index<Lane> cell = index_of<Lane>(voxel_at<Lane>(origin, place, ahead.free));
         const Axes<Lane> at_nm = in_nm<Lane>(origin);
         Lane depth(-far_nm);
         Axes<Lane> outward{nothing, nothing, nothing};
-        each_member<Lane>(cell, in_solid, [&](Index<Lane> body, Mask<Lane> seen) {
+        each_member<Lane>(cell, asked, [&](Index<Lane> body, Mask<Lane> seen) {
             const NearestFace<Lane> face = nearest_face<Lane>(body, seen, at_nm, Lane(-far_nm));
             const Mask<Lane> deeper = seen & (depth < face.least);
             depth = select(deeper, face.least, depth);
@@ -406,7 +407,7 @@ struct Bodies : Voxels {
         });
         Lane shortest = limit;
         constexpr int most_faces = 8;
-        Mask<Lane> trying = in_solid & (nothing < depth) & (depth < shortest);
+        Mask<Lane> trying = asked & (nothing < depth) & (depth < shortest);
         for (int face = 0; face < most_faces && any(trying); ++face) {
             const Lane beyond = solid_beyond<Lane>(moved(origin, outward, depth), outward, trying,
                                                    shortest - depth);

@@ -63,8 +63,8 @@ struct PlaneLayers {
     }
     template <typename Lane>
     PORESCOPE_HOST_DEVICE Escape<Lane> escape(Axes<Lane> origin, const Ahead<Lane>& ahead,
-                                              Place<Lane>, const MaterialsView&,
-                                              Index<Lane>) const {
+                                              Place<Lane>, const MaterialsView&, Index<Lane>,
+                                              Mask<Lane>) const {
         const Lane depth = larger(origin.z - ahead.top_nm, Lane(0.0f));
         Escape<Lane> escape{};
         escape.depth = number<Lane>(ahead.place, 3) + depth * number<Lane>(ahead.place, 4);

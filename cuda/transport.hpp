@@ -10,7 +10,9 @@
 //     moved(position, direction, path)          a position
 //     advance(position, direction, place, ahead, path, at_border)   moves them; says which left
 //     cover(position, ahead)                    nm of solid, at least, on any way out
-//     escape(origin, ahead, place, materials, material)   an Escape of secondaries born there
+//     escape(origin, ahead, place, materials, material, many)   an Escape of secondaries born
+//                                               there; where not `many`, only those at the plane
+//                                               are asked for
 #pragma once
 
 #include <cstdint>
@@ -189,20 +191,23 @@ PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> step(Electrons<Lane, Geometry>
         // Energy is lost evenly along so short a path: its secondaries are born at one random point
         // of it.
         const Lane birth = coarse_unit_float<Lane>(numbers.word[1]) * path;
+        // Few are followed out of pores, each for all that it stands for.
+        const Lane chance =
+            coarse_unit_float<Lane>(numbers.word[3] >> 16) * Lane(least_secondaries);
+        const Lane per_ev = Lane(0.5f) * looked_up_of_16(materials.secondaries_per_ev, material);
+        const Mask<Lane> many =
+            chance < per_ev * lost_and_decayed(materials, before.row, electrons.state.row, nothing);
         const auto escape =
             geometry.escape(geometry.moved(electrons.position, electrons.direction, birth), ahead,
-                            electrons.place, materials, material);
+                            electrons.place, materials, material, many);
         const Mask<Lane> near = without(alive & (escape.depth < Lane(most_escape_depths)), empty);
         if (any(near)) {
             const Lane made =
-                Lane(0.5f) * looked_up_of_16(materials.secondaries_per_ev, material) *
-                lost_and_decayed(materials, before.row, electrons.state.row, escape.depth);
+                per_ev * lost_and_decayed(materials, before.row, electrons.state.row, escape.depth);
             const Mask<Lane> from_walls = near & escape.into_pore;
             electrons.secondaries =
                 electrons.secondaries + select(without(near, from_walls), made, nothing);
-            // Few are followed out of pores, each for all that it stands for.
-            const Lane chance = coarse_unit_float<Lane>(numbers.word[3] >> 16);
-            const Mask<Lane> followed = from_walls & (chance * Lane(least_secondaries) < made);
+            const Mask<Lane> followed = from_walls & (chance < made);
             if (any(followed))
                 emit(followed, escape, larger(made, Lane(least_secondaries)), electrons);
         }

@@ -169,11 +169,9 @@ struct Voxels {
     }
 
     template <typename Lane>
-    PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Escape<Lane> escape(Axes<Lane> origin,
-                                                               const Ahead<Lane>& ahead,
-                                                               Place<Lane> place,
-                                                               const MaterialsView& materials,
-                                                               Index<Lane> material) const {
+    PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Escape<Lane> escape(
+        Axes<Lane> origin, const Ahead<Lane>& ahead, Place<Lane> place,
+        const MaterialsView& materials, Index<Lane> material, Mask<Lane>) const {
         const Lane nothing(0.0f);
         const Lane per_nm = looked_up_of_16(materials.per_escape_depth, material);
         const Lane below_plane = (origin.z - Lane(plane)) * Lane(spacing_nm.z);
