@@ -30,8 +30,6 @@ class Below:
     materials : mapping of int to Material
     secondaries, periodic
         As for :func:`porescope.imaging.electron_sample`.
-    reach_nm : float
-        How far down electrons come back from; infinite where there is vacuum.
     still : bool
         Whether all planes begin with the same first voxel, and so can share what is made ready.
     """
@@ -43,22 +41,24 @@ class Below:
         materials: Mapping[int, Material],
         secondaries: bool,
         periodic: bool,
-        reach_nm: float,
         still: bool,
     ) -> None:
         self._sample = sample
         self._voxel_nm = voxel_nm
         self._made_of = materials
         self._how = {"secondaries": secondaries, "periodic": periodic}
-        self._reach_nm = reach_nm
         self._still = still
         self._labels: NDArray[Any] = np.empty((0, 0, 0))
         self._first = 0
         self._ready: ElectronSample | None = None
         self._ready_for: tuple[int, ...] | None = None
 
-    def plane(self, z_nm: float, start: Pair) -> tuple[ElectronSample, float]:
-        """Return what lies below a depth and beyond a first voxel (y, x), and the plane in it."""
+    def plane(self, z_nm: float, reach_nm: float, start: Pair) -> tuple[ElectronSample, float]:
+        """Return what lies below a depth and beyond a first voxel (y, x), and the plane in it.
+
+        It goes at least as far down as electrons come back from, or as the sample goes; where there
+        is vacuum and that is infinite, as far as fits into memory.
+        """
         plane_z = z_nm / self._voxel_nm[SLICES]
         if isinstance(self._sample, Primitives):
             if self._ready_for != start:
@@ -66,7 +66,7 @@ class Below:
                 self._ready_for = start
             assert self._ready is not None
             return self._ready, plane_z
-        first, last = self._load(self._sample, plane_z)
+        first, last = self._load(self._sample, plane_z, reach_nm)
         if self._still:
             first, last = self._first, self._first + len(self._labels)
         if self._ready_for != (first, last, *start):
@@ -80,12 +80,12 @@ class Below:
         assert self._ready is not None
         return self._ready, max(0.0, plane_z - first)
 
-    def _load(self, stack: Stack, plane_z: float) -> Pair:
+    def _load(self, stack: Stack, plane_z: float, reach_nm: float) -> Pair:
         """Have the labels in memory that a plane needs; return their first plane and the end."""
         depth = stack.shape[SLICES]
         room = max(1, READY_VOXELS // math.prod(stack.shape[1:]))
         first = min(int(plane_z + 1e-6), depth - 1)
-        deepest = plane_z + self._reach_nm / self._voxel_nm[SLICES]
+        deepest = plane_z + reach_nm / self._voxel_nm[SLICES]
         last = min(depth, first + room) if math.isinf(deepest) else min(depth, math.ceil(deepest))
         last = max(last, first + 1)
         if first < self._first or last > self._first + len(self._labels):

@@ -77,7 +77,6 @@ class Microscope:
             materials,
             self._detector.secondaries > 0,
             parameters.walls == "periodic",
-            max(self._reach_nm),
             still=bool((self.plan.starts == self.plan.start).all()),
         )
 
@@ -87,7 +86,8 @@ class Microscope:
         beam_kv = parameters.beam_kv[beam]
         electron_seed, *noise_seeds = _seeds(parameters.seed, index, beam_kv)
         y, x = plan.starts[index, beam].tolist()
-        ready, plane_z = self._below.plane(float(plan.slice_z_nm[index]), (y, x))
+        z_nm, reach_nm = float(plan.slice_z_nm[index]), self._reach_nm[beam]
+        ready, plane_z = self._below.plane(z_nm, reach_nm, (y, x))
         seen = simulate_monte_carlo(
             ready,
             plane_z,
@@ -108,8 +108,7 @@ class Microscope:
         grey = self.exposures[beam].grey(signal, noise_seeds)
         top = np.iinfo(parameters.dtype).max
         image = np.rint(grey).clip(0, top).astype(parameters.dtype)
-        depth_nm = self.labels.shape[SLICES] * plan.voxel_nm[SLICES] - plan.slice_z_nm[index]
-        deep_enough = depth_nm >= self._reach_nm[beam]
+        deep_enough = z_nm + reach_nm <= self.labels.shape[SLICES] * plan.voxel_nm[SLICES]
         transmitted = 0.0 if deep_enough else float(seen["transmitted"].mean())
         return Recorded(image, transmitted, float((grey > top).mean()))
 
