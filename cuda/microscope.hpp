@@ -148,20 +148,48 @@ PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> fly(Rays<Lane, Geometry>& rays
     return {over, {without(left.above, lost), left.below}};
 }
 
-// What a detector makes of an electron that comes back.
-PORESCOPE_HOST_DEVICE inline float window_signal(const DetectorWindow& window, const Beam& beam,
-                                                 float energy_ev, float z, float y, float x) {
-    const float cosine = -(z * beam.direction_z + y * beam.direction_y + x * beam.direction_x);
-    if (energy_ev < window.lowest_ev || energy_ev > window.highest_ev ||
-        cosine < window.lowest_cosine || cosine > window.highest_cosine)
-        return 0;
+// What a detector makes of electrons that come back.
+template <typename Lane>
+PORESCOPE_HOST_DEVICE Lane window_signal(const DetectorWindow& window, const Beam& beam,
+                                         Lane energy_ev, Axes<Lane> direction) {
+    const Lane nothing(0.0f);
+    const auto part_along = [&](float z, float y, float x) {
+        return direction.z * Lane(z) + direction.y * Lane(y) + direction.x * Lane(x);
+    };
+    const Lane cosine = nothing - part_along(beam.direction_z, beam.direction_y, beam.direction_x);
+    Mask<Lane> seen =
+        (Lane(window.lowest_ev) <= energy_ev) & (energy_ev <= Lane(window.highest_ev)) &
+        (Lane(window.lowest_cosine) <= cosine) & (cosine <= Lane(window.highest_cosine));
     if (window.least_azimuth_cosine > -1) {
-        const float across = z * window.azimuth_z + y * window.azimuth_y + x * window.azimuth_x;
-        const float sine_squared = 1 - cosine * cosine;
-        const float sine = sqrtf(sine_squared > 0 ? sine_squared : 0);
-        if (across < window.least_azimuth_cosine * sine) return 0;
+        const Lane sine = root(larger(Lane(1.0f) - cosine * cosine, nothing));
+        seen = seen & (Lane(window.least_azimuth_cosine) * sine <=
+                       part_along(window.azimuth_z, window.azimuth_y, window.azimuth_x));
     }
-    return window.weight + window.weight_per_ev * energy_ev;
+    return select(seen, Lane(window.weight) + Lane(window.weight_per_ev) * energy_ev, nothing);
+}
+
+// What histories that are over tell of their pixels: `add(signal, lanes, pixel, electrons)`.
+template <typename Lane, typename Geometry, typename Add>
+PORESCOPE_HOST_DEVICE inline void score(const Electrons<Lane, Geometry>& electrons, Mask<Lane> over,
+                                        const Left<Lane>& left, const Beam& beam,
+                                        const MaterialsView& materials, const Add& add) {
+    const Lane one(1.0f);
+    const Mask<Lane> above = over & left.above;
+    if (any(above)) {
+        add(backscattered_signal, above, electrons.pixel, one);
+        const Lane energy_ev = energy_at(materials, electrons.state.row);
+        for (int window = 0; window < beam.window_count; ++window)
+            add(first_window_signal + window, above, electrons.pixel,
+                window_signal(beam.windows[window], beam, energy_ev, electrons.direction));
+    }
+    add(transmitted_signal, over & left.below, electrons.pixel, one);
+    add(secondary_signal, over & (Lane(0.0f) < electrons.secondaries), electrons.pixel,
+        electrons.secondaries);
+}
+template <typename Lane, typename Geometry, typename Add>
+PORESCOPE_HOST_DEVICE inline void score(const Rays<Lane, Geometry>& rays, Mask<Lane> over,
+                                        const Left<Lane>& left, const Add& add) {
+    add(secondary_signal, over & left.above, rays.pixel, rays.secondaries);
 }
 
 PORESCOPE_HOST_DEVICE inline std::int64_t in_parts(float signal) {
@@ -169,4 +197,17 @@ PORESCOPE_HOST_DEVICE inline std::int64_t in_parts(float signal) {
 }
 
 }  // namespace PORESCOPE_INSTRUCTION_SET
+
+// What a kernel takes, by value: rows of a plane, and where on the GPU everything lies.
+template <typename Geometry>
+struct GpuPlane {
+    MaterialsView materials;
+    Geometry geometry;
+    Beam beam;
+    std::uint64_t seed;
+    std::uint32_t first_row, rows;
+    unsigned long long* sums;  // [signal][row][column], in parts of an electron; 0 to begin with
+    unsigned long long* next;  // electron that no thread has taken; likewise
+};
+
 }  // namespace porescope

@@ -97,8 +97,13 @@ void follow_from_pixels(const PixelTask<Geometry>& task) {
     const PhiloxKey key = philox_key(task.seed);
     const Mask<Lanes> all = Lanes(0.0f) == Lanes(0.0f);
     const auto wide = static_cast<std::uint32_t>(beam.pixels_wide);
-    const auto add = [&](int signal, std::uint32_t pixel, float value) {
-        task.sums[signal * task.summed + (pixel - task.first_row_summed * wide)] += in_parts(value);
+    const auto add = [&](int signal, Mask<Lanes> lanes, Word<Lanes> pixels, Lanes values) {
+        if (!any(lanes)) return;
+        const auto pixel = packed_words(lanes, pixels);
+        const auto value = packed(lanes, values);
+        std::int64_t* const sums = task.sums + signal * task.summed;
+        for (int k = 0; k < __builtin_popcount(bits(lanes)); ++k)
+            sums[pixel[k] - task.first_row_summed * wide] += in_parts(value[k]);
     };
 
     Queue<Lanes, Emission<Lanes>, 16 * width> emitted;
@@ -113,11 +118,7 @@ void follow_from_pixels(const PixelTask<Geometry>& task) {
             },
             [&](Ray& rays, Mask<Lanes>) { return fly(rays, geometry); },
             [&](const Ray& rays, Mask<Lanes> over, const Ends<Lanes>& ends) {
-                const Mask<Lanes> out = over & ends.left.above;
-                const auto pixel = packed_words(out, rays.pixel);
-                const auto secondaries = packed(out, rays.secondaries);
-                for (int k = 0; k < __builtin_popcount(bits(out)); ++k)
-                    add(secondary_signal, pixel[k], secondaries[k]);
+                score(rays, over, ends.left, add);
             });
     };
     const auto emit = [&](Mask<Lanes> followed, const Escape<Lanes>& escape, Lanes secondaries,
@@ -153,33 +154,7 @@ void follow_from_pixels(const PixelTask<Geometry>& task) {
         return step<count_secondaries, Lanes>(electrons, alive, geometry, materials, key, emit);
     };
     const auto ended = [&](const Swarm& electrons, Mask<Lanes> over, const Ends<Lanes>& ends) {
-        const Mask<Lanes> above = over & ends.left.above;
-        const auto pixel_above = packed_words(above, electrons.pixel);
-        const int count_above = __builtin_popcount(bits(above));
-        for (int k = 0; k < count_above; ++k) add(backscattered_signal, pixel_above[k], 1.0f);
-        if (beam.window_count > 0 && count_above > 0) {
-            const auto energy = packed(above, energy_at(materials, electrons.state.row));
-            const auto z = packed(above, electrons.direction.z);
-            const auto y = packed(above, electrons.direction.y);
-            const auto x = packed(above, electrons.direction.x);
-            for (int window = 0; window < beam.window_count; ++window)
-                for (int k = 0; k < count_above; ++k)
-                    add(first_window_signal + window, pixel_above[k],
-                        window_signal(beam.windows[window], beam, energy[k], z[k], y[k], x[k]));
-        }
-        const Mask<Lanes> below = over & ends.left.below;
-        if (any(below)) {
-            const auto pixel_below = packed_words(below, electrons.pixel);
-            for (int k = 0; k < __builtin_popcount(bits(below)); ++k)
-                add(transmitted_signal, pixel_below[k], 1.0f);
-        }
-        if (count_secondaries) {
-            const Mask<Lanes> gave = over & (Lanes(0.0f) < electrons.secondaries);
-            const auto pixel_gave = packed_words(gave, electrons.pixel);
-            const auto given = packed(gave, electrons.secondaries);
-            for (int k = 0; k < __builtin_popcount(bits(gave)); ++k)
-                add(secondary_signal, pixel_gave[k], given[k]);
-        }
+        score(electrons, over, ends.left, beam, materials, add);
     };
     follow<Lanes>(waiting, supply, move, ended);
     follow_secondaries();
