@@ -183,13 +183,8 @@ def test_same_bits_on_all_processors_threads_and_portions(materials):
 
     expected = image("plain", 1, 21)
     assert expected[1].any()
-    for instruction_set in ("avx512", "avx2", "plain"):
-        try:
-            same = image(instruction_set, 2, 4)
-        except ValueError as error:
-            assert "instruction set" in str(error)
-            continue
-        np.testing.assert_array_equal(same, expected)
+    for instruction_set in _core.instruction_sets():
+        np.testing.assert_array_equal(image(instruction_set, 2, 4), expected)
 
 
 def test_another_seed_is_another_image():
@@ -280,7 +275,7 @@ class TestSecondaries:
         assert secondaries == pytest.approx(seen * face.secondaries.mean(), rel=0.08)
 
     def test_a_hole_keeps_what_it_makes(self):
-        """From the floor of a deep shaft only the part of a cosine that meets its mouth gets out."""
+        """From the floor of a shaft only the part of a cosine that meets its mouth gets out."""
         labels = np.ones((80, 40, 40), np.uint8)
         labels[:40, 10:30, 10:30] = 0
         images = simulate_monte_carlo(
@@ -323,9 +318,8 @@ def test_bad_input_is_told_in_a_sentence():
     assert "outside the sample" in sentence(plane_z=4)
     assert "outside the sample" in sentence(plane_z=-0.1)
     assert "outside the sample" in sentence(plane_z=float("nan"))
-    assert "density must be above 0" in str(
-        pytest.raises(PorescopeError, compound, "water", "H2O", 0.0).value
-    )
+    with pytest.raises(PorescopeError, match="density must be above 0"):
+        compound("water", "H2O", 0.0)
     assert "labels without a material: 7" in sentence(np.full((2, 2, 2), 7, np.uint8))
     assert "All of the sample is vacuum" in sentence(materials={1: "vacuum"})
     assert "0 nm" in sentence(probe_nm=-1)
