@@ -169,7 +169,7 @@ def _ready(
         if pixel_nm is None:
             raise PorescopeError("Primitives need pixel_nm, the size of their unit in nm.")
         if sample.shape is None and shape is not None and len(shape) == 2:
-            sample = replace(sample, shape=(sample.bounds[0][1], *shape))
+            sample = replace(sample, shape=(sample.bounds[0][1], shape[0], shape[1]))
         size: float | Sequence[float] | None = pixel_nm
     else:
         size = voxel_nm if voxel_nm is not None else pixel_nm
