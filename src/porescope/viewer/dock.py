@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from porescope.pipeline.step import steps
 from porescope.viewer.panels import LoadPanel, Panel, RecipePanel, StepPanel
 from porescope.viewer.sample_panels import HeightfieldPanel, SamplePanel
+from porescope.viewer.simulate_panel import SimulatePanel
 from porescope.viewer.work import Session
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Dock(QScrollArea):
                 self.panels[name] = StepPanel(napari_viewer, self.session, step)
         self.panels["sample"] = SamplePanel(napari_viewer, self.session)
         self.panels["heightfield"] = HeightfieldPanel(napari_viewer, self.session)
+        self.panels["simulate"] = SimulatePanel(napari_viewer, self.session)
         self.panels["recipe"] = RecipePanel(napari_viewer, self.session)
         self._headers = {name: _header(name) for name in self.panels}
 
@@ -122,6 +124,7 @@ open_slices = _opener("slices")
 open_measure = _opener("measure")
 open_sample = _opener("sample")
 open_heightfield = _opener("heightfield")
+open_simulate = _opener("simulate")
 open_recipe = _opener("recipe")
 
 

@@ -193,6 +193,22 @@ class _Messages(QObject):
     ended = Signal(object, object)
 
 
+class Message(QLabel):
+    """A line for what happened or went wrong; nothing where there is nothing to say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setVisible(False)
+
+    def say(self, told: PorescopeError | str | None) -> None:
+        """Show a sentence, an error in red, or nothing."""
+        wrong = isinstance(told, PorescopeError) and not isinstance(told, Cancelled)
+        self.setStyleSheet(f"color: {ERROR_COLOUR};" if wrong else "")
+        self.setText("" if told is None else str(told))
+        self.setVisible(told is not None)
+
+
 class Runner(QWidget):
     """Run and Cancel buttons with a bar and a line for what went wrong.
 
@@ -231,9 +247,7 @@ class Runner(QWidget):
         self.cancel_button.clicked.connect(self._cancel)
         self.bar = QProgressBar()
         self.bar.setVisible(False)
-        self.message = QLabel()
-        self.message.setWordWrap(True)
-        self.message.setVisible(False)
+        self.message = Message()
 
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button)
@@ -277,10 +291,7 @@ class Runner(QWidget):
 
     def say(self, told: PorescopeError | str | None) -> None:
         """Show a sentence, an error in red, or nothing."""
-        wrong = isinstance(told, PorescopeError) and not isinstance(told, Cancelled)
-        self.message.setStyleSheet(f"color: {ERROR_COLOUR};" if wrong else "")
-        self.message.setText("" if told is None else str(told))
-        self.message.setVisible(told is not None)
+        self.message.say(told)
 
     def _run(self) -> None:
         try:

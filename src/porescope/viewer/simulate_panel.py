@@ -1,0 +1,246 @@
+"""The section of the dock that images a sample by Monte Carlo."""
+
+# Qt comes without types.
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Layer
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QComboBox
+
+from porescope.errors import Cancelled, PorescopeError
+from porescope.pipeline.run import Report
+from porescope.pipeline.simulation import SimulationParameters
+from porescope.pipeline.step import find_step
+from porescope.tracking import Cancel
+from porescope.viewer.form import Form
+from porescope.viewer.layers import TRUTH_COLOUR, LayerData
+from porescope.viewer.panels import Panel
+from porescope.viewer.readers import image_layers, labels_layer
+from porescope.viewer.sample_layers import ask
+from porescope.viewer.simulation import (
+    Exposed,
+    Preview,
+    Shot,
+    can_be_imaged,
+    places,
+    preview_layers,
+    run_simulation,
+    set_changed,
+    simulated_workspace,
+    subject,
+)
+from porescope.viewer.work import Latest, Message, Session, in_process
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+SETTLED_MS = 300
+"""A parameter that did not change for so long is no longer being typed."""
+
+
+class SimulatePanel(Panel):
+    """Previews the plane at the slider while parameters are chosen, and makes whole stacks."""
+
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
+        super().__init__(
+            viewer,
+            session,
+            "Simulate",
+            "Image a sample as a scanning electron microscope does, by Monte Carlo: see the plane "
+            "at the slider while you choose, then make the stacks with their truth.",
+        )
+        self.step = find_step("simulate")
+        self.sample = QComboBox()
+        self.live = QCheckBox("Live preview of the plane at the slider")
+        self.beam_kv = QComboBox()
+        self.secondaries = QCheckBox("Secondary electrons too, side by side")
+        self.told = Message()
+        self.fields.addRow("Sample", self.sample)
+        self.fields.addRow(self.live)
+        self.fields.addRow("Preview at (kV)", self.beam_kv)
+        self.fields.addRow(self.secondaries)
+        self.fields.addRow(self.told)
+        self.form = Form(SimulationParameters)
+        self.column.insertWidget(2, self.form.container.native)
+
+        self._latest = Latest(self, session, self._show, self._fail)
+        self._preview = Preview()
+        self._shot: tuple[Layer, Shot] | None = None
+        self._layers: list[Layer] = []
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(SETTLED_MS)
+        self._settled.timeout.connect(self._ask)
+        self.live.toggled.connect(self._switch)
+        self.sample.currentTextChanged.connect(self._ask)
+        self.beam_kv.currentTextChanged.connect(self._ask)
+        self.secondaries.toggled.connect(self._ask)
+        self.form.container.changed.connect(self._edited)
+        moved = viewer.dims.events.point.connect(self._moved)
+        self.destroyed.connect(lambda: viewer.dims.events.point.disconnect(moved))
+        self._offer_beams()
+        self.reset_choices()
+
+    def reset_choices(self) -> None:
+        """List the samples there are, and let go of layers that are gone."""
+        chosen = self.sample.currentText()
+        names = [layer.name for layer in reversed(self.viewer.layers) if can_be_imaged(layer)]
+        self.sample.blockSignals(True)
+        self.sample.clear()
+        self.sample.addItems(names)
+        if chosen in names:
+            self.sample.setCurrentText(chosen)
+        self.sample.blockSignals(False)
+        left = [layer for layer in self._layers if layer in self.viewer.layers]
+        gone = len(left) < len(self._layers)
+        self._layers = left
+        if gone:
+            self.viewer.canvas.grid.enabled = False
+        if gone or (self._shot and self._shot[0] not in self.viewer.layers):
+            self.live.setChecked(False)
+            self.told.say(None)
+
+    def run(self) -> None:
+        """Make the stacks in a process of its own."""
+        layer = self._sample_layer()
+        imaged = subject(layer, self._parameters())
+        self.live.setChecked(False)
+        folder = self.session.new_folder()
+        beside = folder.with_name(f".{folder.name}")
+        job = in_process(run_simulation, imaged, folder, leftovers=(beside,))
+
+        def task(report: Report, cancel: Cancel) -> tuple[list[str], list[LayerData]]:
+            notes = job(report, cancel)
+            made = simulated_workspace(folder, imaged)
+            layers = image_layers(made.images, f" {self.step.made}")
+            assert made.truth is not None
+            return notes, [*layers, labels_layer(made.truth, "truth", TRUTH_COLOUR, visible=False)]
+
+        self.runner.start(task, lambda result: self._show_stacks(layer, *result))
+
+    def _show_stacks(self, sample: Layer, notes: list[str], layers: list[LayerData]) -> None:
+        for layer in (sample, *self._layers):
+            layer.visible = False
+        self.viewer.canvas.grid.enabled = False
+        shown = self.show_layers(layers)
+        names = ", ".join(layer.name for layer in shown)
+        self.runner.say(" ".join([f"Made {names}.", *notes]))
+
+    def _sample_layer(self) -> Layer:
+        if not self.sample.currentText():
+            raise PorescopeError("There is no sample; make one in the section Sample, or load one.")
+        return self.viewer.layers[self.sample.currentText()]
+
+    def _parameters(self) -> SimulationParameters:
+        parameters = self.step.parse(self.form.values())
+        assert isinstance(parameters, SimulationParameters)
+        return parameters
+
+    def _offer_beams(self) -> None:
+        """Offer the voltages of the form for the preview."""
+        try:
+            beams = [f"{beam_kv:g}" for beam_kv in self._parameters().beam_kv]
+        except PorescopeError:
+            return  # is being typed
+        if beams != [self.beam_kv.itemText(row) for row in range(self.beam_kv.count())]:
+            chosen = self.beam_kv.currentText()
+            self.beam_kv.blockSignals(True)
+            self.beam_kv.clear()
+            self.beam_kv.addItems(beams)
+            self.beam_kv.setCurrentText(chosen if chosen in beams else beams[len(beams) // 2])
+            self.beam_kv.blockSignals(False)
+
+    def _switch(self, on: bool) -> None:
+        if on:
+            self.viewer.dims.ndisplay = 2
+            self._preview = Preview()  # labels may have been painted meanwhile
+        self._ask()
+
+    def _edited(self, event: Any = None) -> None:
+        self._shot = None
+        self._offer_beams()
+        self._settled.start()
+
+    def _moved(self, event: Any = None) -> None:
+        if self.live.isChecked() and self.viewer.dims.ndisplay == 2:
+            self._ask()
+
+    def _ask(self, event: Any = None) -> None:
+        """Begin with the plane at the slider; what is under way is dropped."""
+        self._shot = None
+        if self.live.isChecked():
+            try:
+                self._shot = self._aim()
+            except PorescopeError as error:
+                self.told.say(error)
+                return
+            if not self._layers:
+                self.told.say("Making the sample ready for electrons.")
+            preview, shot = self._preview, self._shot
+            self._latest.ask(lambda: preview.look(shot[1]))
+
+    def _aim(self) -> tuple[Layer, Shot]:
+        layer = self._sample_layer()
+        imaged = subject(layer, self._parameters())
+        question = ask(layer, self.viewer.dims.point[-3], 1, None)
+        if not question.inside:
+            raise PorescopeError(f"The slider stands outside {layer.name}; move it back.")
+        beam_kv = float(self.beam_kv.currentText())
+        shot = Shot(imaged, question.plane_z, beam_kv, self.secondaries.isChecked())
+        # What is shown goes along with the slider until there is something new.
+        for shown in self._layers:
+            set_changed(shown, places(layer, shot))
+        return layer, shot
+
+    def _fail(self, error: PorescopeError) -> None:
+        if not isinstance(error, Cancelled):
+            self._shot = None
+            self.told.say(error)
+
+    def _show(self, exposed: Exposed) -> None:
+        """Show what was seen, and have it sharpened while the slider stands there."""
+        if self._shot is None:
+            return
+        layer, newest = self._shot
+        shot, preview = exposed.shot, self._preview
+        if shot is newest:
+            self._show_images(layer, shot, exposed.images)
+            self.told.say(exposed.summary)
+            if not exposed.finished:
+                outdated = partial(self._is_outdated, shot)
+                self._latest.ask(lambda: preview.sharpen(exposed, outdated))
+        elif exposed.electrons == 0 and self._fits(exposed):
+            # A slider that keeps moving shows something on its way.
+            self._show_images(layer, newest, exposed.images)
+
+    def _is_outdated(self, shot: Shot) -> bool:
+        return self._shot is None or self._shot[1] is not shot
+
+    def _fits(self, exposed: Exposed) -> bool:
+        shown = [layer.data.shape[1:] for layer in self._layers]
+        return shown == [image.shape for image in exposed.images.values()]
+
+    def _show_images(self, sample: Layer, shot: Shot, images: Mapping[str, Any]) -> None:
+        # Layers that come and go cost napari a third of a second each, so they change in place.
+        made = list(preview_layers(sample, shot, images))
+        arranged = len(made) == len(self._layers)
+        while len(self._layers) > len(made):
+            self.viewer.layers.remove(self._layers.pop())
+        for shown, (pixels, attributes, _) in zip(self._layers, made, strict=False):
+            if shown.data.shape == pixels.shape:
+                np.copyto(shown.data, pixels)
+            else:
+                shown.data = pixels
+            set_changed(shown, attributes)
+            shown.refresh(extent=False)
+        self._layers += self.show_layers(made[len(self._layers) :])
+        if not arranged:
+            self.viewer.canvas.grid.enabled = len(made) > 1
+            self.viewer.reset_view()
