@@ -180,6 +180,13 @@ def test_images_hang_on_seed_slice_and_voltage_alone(monkeypatch):
     assert not np.array_equal(*few.images[0].data)
 
 
+def test_no_two_images_share_their_noise():
+    how = {"electrons": 50, "beam_kv": (1, 1.001), "slices": 2, "detector_noise": 0.05}
+    found = simulate_stack(uniform(1, (30, 32, 32)), how)
+    images = np.concatenate([image.data for image in found.images]).reshape(4, -1)
+    assert np.abs(np.corrcoef(images) - np.eye(4)).max() < 0.15
+
+
 def test_large_volumes_are_imaged_slab_by_slab(monkeypatch):
     """With no more in memory than electrons come back from, nothing else changes."""
     import dask.array as da
