@@ -16,6 +16,10 @@ from porescope import _core
 # What a Gaussian of one voxel has within voxels: its sums end where voxels do, so that blurred
 # solid tells the depth below a wall along voxels exactly.
 _BLUR = np.diff(ndtr(np.arange(-4.5, 5)))
+# The voxels of a slanted wall blur it themselves, as wide as they are; those of one along an axis
+# do not.
+_BLUR_OF_SLANTED = np.sqrt(1 + 1 / 12)
+_ALONG_AXIS = 0.99  # cosine
 # Blurred solid tells the depth this many deviations into the wall, and no farther.
 _TRUSTED_DEVIATIONS = 3.0
 _HALO = 12
@@ -84,9 +88,9 @@ def _depth_and_direction(
     across_nm = np.sqrt(
         sum((slope * size) ** 2 for slope, size in zip(direction, spacing_nm, strict=True))
     )
-    depth_nm = np.where(
-        near, across_nm * deviations, signed_nm - np.sign(signed_nm) * across_nm / 2
-    )
+    slanted = np.clip((1 - np.abs(direction).max(axis=0)) / (1 - _ALONG_AXIS), 0, 1)
+    blur_nm = across_nm * (1 + (_BLUR_OF_SLANTED - 1) * slanted)
+    depth_nm = np.where(near, blur_nm * deviations, signed_nm - np.sign(signed_nm) * across_nm / 2)
     return depth_nm[inner], direction[(slice(None), *inner)]
 
 
