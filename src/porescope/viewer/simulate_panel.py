@@ -18,6 +18,7 @@ from porescope.errors import Cancelled, PorescopeError
 from porescope.pipeline.run import Report
 from porescope.pipeline.simulation import SimulationParameters
 from porescope.pipeline.step import find_step
+from porescope.stack import SLICES
 from porescope.tracking import Cancel
 from porescope.viewer.form import Form
 from porescope.viewer.layers import TRUTH_COLOUR, LayerData
@@ -103,7 +104,7 @@ class SimulatePanel(Panel):
         self._layers = left
         if gone:
             self.viewer.canvas.grid.enabled = False
-        if gone or (self._shot and self._shot[0] not in self.viewer.layers):
+        if gone or (chosen and chosen not in names):
             self.live.setChecked(False)
             self.told.say(None)
 
@@ -130,13 +131,16 @@ class SimulatePanel(Panel):
             layer.visible = False
         self.viewer.canvas.grid.enabled = False
         shown = self.show_layers(layers)
+        first, last = shown[0].extent.world[:, SLICES]
+        self.viewer.dims.set_point(-3, np.clip(self.viewer.dims.point[-3], first, last))
         names = ", ".join(layer.name for layer in shown)
         self.runner.say(" ".join([f"Made {names}.", *notes]))
 
     def _sample_layer(self) -> Layer:
-        if not self.sample.currentText():
+        name = self.sample.currentText()
+        if name not in self.viewer.layers:  # the slider moves before a layer is known to be gone
             raise PorescopeError("There is no sample; make one in the section Sample, or load one.")
-        return self.viewer.layers[self.sample.currentText()]
+        return self.viewer.layers[name]
 
     def _parameters(self) -> SimulationParameters:
         parameters = self.step.parse(self.form.values())

@@ -7,6 +7,8 @@ slice of the stack does, so that gain, noise and blur can be judged before there
 from __future__ import annotations
 
 import math
+import os
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,7 +30,7 @@ from porescope.pipeline.simulation.exposure import Exposure
 from porescope.pipeline.step import find_step
 from porescope.pipeline.workspace import Workspace, load_workspace
 from porescope.stack import COLUMNS, SLICES, Stack
-from porescope.tracking import Cancel, never_cancel
+from porescope.tracking import Cancel, never_cancel, track
 from porescope.viewer.layers import AXES, KEY, LayerData, check_straight, from_layer, nm_per_unit
 from porescope.viewer.sample_layers import CHANNEL
 
@@ -39,6 +41,7 @@ LOOK_PIXELS = 1 << 13
 LOOK_ELECTRONS = 4
 ELECTRONS_A_ROUND = 1 << 16
 """A tenth of a second or so on two cores, since the core does not listen before it is through."""
+SHOWN_EVERY_S = 0.25
 READY_VOXELS = 1 << 27
 """So many are made ready for electrons at once, in about 2 GiB; of larger volumes, the planes about
 the slider."""
@@ -268,22 +271,30 @@ class Preview:
         )
 
     def sharpen(self, exposed: Exposed, cancel: Cancel = never_cancel) -> Exposed:
-        """Return the plane with a round of electrons more, until there are as many as asked for.
+        """Return the plane with some rounds of electrons more, up to as many as asked for.
+
+        Which rounds there are does not depend on how long they take, only when they are shown.
 
         Raises
         ------
         Cancelled
             If ``cancel()`` became true.
         """
-        shot, before = exposed.shot, exposed.electrons
-        pixels = next(iter(exposed.signals.values())).size
-        more = min(max(1, ELECTRONS_A_ROUND // pixels), shot.asked - before)
-        seen = self._seen(shot, more, 1 + before, cancel=cancel)
-        share = more / (before + more)
-        signals = {
-            name: (1 - share) * exposed.signals[name] + share * part for name, part in seen.items()
-        }
-        return Exposed(shot, before + more, signals)
+        shot, electrons, signals = exposed.shot, exposed.electrons, exposed.signals
+        a_round = max(1, ELECTRONS_A_ROUND // next(iter(signals.values())).size)
+        rounds = range(electrons, shot.asked, a_round)
+        end = time.monotonic() + SHOWN_EVERY_S
+        for begin in track(rounds, cancel=cancel):
+            more = min(a_round, shot.asked - begin)
+            seen = self._seen(shot, more, 1 + begin, cancel=cancel)
+            electrons = begin + more
+            share = more / electrons
+            signals = {
+                name: (1 - share) * signals[name] + share * part for name, part in seen.items()
+            }
+            if time.monotonic() > end:
+                break
+        return Exposed(shot, electrons, signals)
 
     def _seen(
         self,
@@ -307,6 +318,7 @@ class Preview:
             detectors=(detector,),
             secondaries=ready.secondaries,
             seed=shot.seeds(number)[0],
+            threads=max(1, (os.cpu_count() or 1) - 1),  # one is left to the window
             cancel=cancel,
         )
         signals = {detector.name: seen[detector.name]}
