@@ -38,14 +38,12 @@ void for_arrays(BinsView& view, const Act& act) {
 }
 
 constexpr std::size_t array_count = 8;
-using Bytes = nb::ndarray<nb::numpy, nb::ro, const std::uint8_t, nb::ndim<1>, nb::c_contig>;
 
-std::vector<Bytes> device_arrays(nb::handle planes) {
-    BinsView view = nb::cast<const HeightfieldPlanes&>(planes).bins().view();
+std::vector<Bytes> device_arrays(const HeightfieldPlanes& planes) {
+    BinsView view = planes.bins().view();
     std::vector<Bytes> arrays;
     for_arrays(view, [&](auto pointer, std::size_t count) {
-        arrays.emplace_back(reinterpret_cast<const std::uint8_t*>(pointer),
-                            std::initializer_list<std::size_t>{count * sizeof(*pointer)}, planes);
+        arrays.push_back(as_bytes(pointer, count, nb::find(planes)));
     });
     return arrays;
 }
@@ -55,10 +53,7 @@ nb::bytes device_view(const HeightfieldPlanes& planes,
     static_assert(std::is_trivially_copyable_v<BinsView>);
     BinsView view = planes.bins().view();
     std::size_t place = 0;
-    for_arrays(view, [&](auto& pointer, std::size_t) {
-        pointer = reinterpret_cast<std::remove_reference_t<decltype(pointer)>>(
-            static_cast<std::uintptr_t>(addresses[place++]));
-    });
+    for_arrays(view, [&](auto& pointer, std::size_t) { point_to(pointer, addresses[place++]); });
     return nb::bytes(&view, sizeof view);
 }
 

@@ -13,9 +13,12 @@
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "body_sample.hpp"
+#include "gpu_tasks.hpp"
 #include "montecarlo.hpp"
 #include "parallel.hpp"
 #include "voxel_sample.hpp"
@@ -74,6 +77,15 @@ class Materials {
     Materials(const Materials&) = delete;  // the view points into it
 
     const MaterialsView& view() const { return view_; }
+
+    // Calls act(pointer, count) for each array of a view, always in this order.
+    template <typename Act>
+    void for_arrays(MaterialsView& view, const Act& act) const {
+        act(view.row_at_range, row_at_range_.size());
+        act(view.at_row, at_row_.size());
+        act(view.screening, screening_.size());
+        act(view.quantiles, quantiles_.size());
+    }
     float row_of(float energy_ev) const {
         return static_cast<float>(view_.rows) - std::log(view_.top_ev / energy_ev) / view_.log_step;
     }
@@ -135,6 +147,13 @@ class VoxelSample {
     }
     std::int32_t last_material() const { return last_material_; }
     bool porous() const { return porous_; }
+
+    // Calls act(pointer, count) for each array of a view, always in this order.
+    template <typename Act>
+    void for_arrays(Voxels& view, const Act& act) const {
+        act(view.words, words_.size());
+        act(view.surfaces, surfaces_.size());
+    }
 
   private:
     std::array<std::size_t, 3> shape_;
@@ -253,6 +272,52 @@ void follow_pixels(const MonteCarlo& monte_carlo, const PixelTask<Bodies>& task)
     monte_carlo.pixels_of_bodies(task);
 }
 
+std::vector<DetectorWindow> detector_windows(const Floats<2>& windows) {
+    if (windows.shape(1) != 10) throw std::invalid_argument("A window has ten numbers.");
+    std::vector<DetectorWindow> detectors;
+    for (std::size_t k = 0; k < windows.shape(0); ++k) {
+        const float* const v = windows.data() + 10 * k;
+        detectors.push_back({v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9]});
+    }
+    return detectors;
+}
+
+// A plane of a sample and the beam that scans it, as Python tells them.
+template <typename Sample>
+struct Scan {
+    decltype(std::declval<Sample>().view(0, false)) geometry;
+    std::vector<DetectorWindow> windows;
+    Beam beam;
+
+    Scan(const Materials& materials, const Sample& sample, float plane, float energy_ev,
+         const std::array<float, 3>& direction, std::uint32_t electrons, float pixel_nm,
+         const std::array<std::int32_t, 2>& pixels, float probe_nm, const Floats<2>& windows,
+         bool periodic, std::uint32_t first_row, std::uint32_t rows)
+        : geometry(sample.view(plane, periodic)),
+          windows(detector_windows(windows)),
+          beam{direction[0],
+               direction[1] + least_cosine,
+               direction[2] + least_cosine,
+               materials.row_of(energy_ev),
+               probe_nm,
+               pixels[0],
+               pixels[1],
+               pixel_nm,
+               electrons,
+               this->windows.data(),
+               static_cast<std::int32_t>(this->windows.size())} {
+        if (sample.last_material() > 0) materials.check(sample.last_material());
+        if (!(geometry.plane >= 0 && geometry.plane < static_cast<float>(geometry.depth)))
+            throw std::invalid_argument("The plane lies outside the sample.");
+        if (!(direction[0] > 0))
+            throw std::invalid_argument("The beam must come down on the sample.");
+        if (electrons == 0 || pixels[0] <= 0 || pixels[1] <= 0 || !(pixel_nm > 0) ||
+            !(probe_nm >= 0) || first_row + rows > static_cast<std::uint32_t>(pixels[0]))
+            throw std::invalid_argument("The image has no pixels or no electrons.");
+    }
+    Scan(const Scan&) = delete;  // the beam points into it
+};
+
 template <typename Sample>
 nb::ndarray<nb::numpy, float, nb::ndim<3>> image_plane(
     const Materials& materials, const Sample& sample, float plane, float energy_ev,
@@ -260,34 +325,12 @@ nb::ndarray<nb::numpy, float, nb::ndim<3>> image_plane(
     const std::array<std::int32_t, 2>& pixels, float probe_nm, const Floats<2>& windows,
     bool secondaries, bool periodic, std::uint64_t seed, std::uint32_t first_row,
     std::uint32_t rows, std::size_t threads, const std::string& instruction_set) {
-    if (sample.last_material() > 0) materials.check(sample.last_material());
-    const auto geometry = sample.view(plane, periodic);
-    if (!(geometry.plane >= 0 && geometry.plane < static_cast<float>(geometry.depth)))
-        throw std::invalid_argument("The plane lies outside the sample.");
-    if (!(direction[0] > 0)) throw std::invalid_argument("The beam must come down on the sample.");
-    if (windows.shape(1) != 10) throw std::invalid_argument("A window has ten numbers.");
-    if (electrons == 0 || pixels[0] <= 0 || pixels[1] <= 0 || !(pixel_nm > 0) || !(probe_nm >= 0) ||
-        first_row + rows > static_cast<std::uint32_t>(pixels[0]))
-        throw std::invalid_argument("The image has no pixels or no electrons.");
+    const Scan<Sample> scan(materials, sample, plane, energy_ev, direction, electrons, pixel_nm,
+                            pixels, probe_nm, windows, periodic, first_row, rows);
     const MonteCarlo monte_carlo = monte_carlo_on(instruction_set);
-    std::vector<DetectorWindow> detectors;
-    for (std::size_t k = 0; k < windows.shape(0); ++k) {
-        const float* const v = windows.data() + 10 * k;
-        detectors.push_back({v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9]});
-    }
-    const Beam beam{direction[0],
-                    direction[1] + least_cosine,
-                    direction[2] + least_cosine,
-                    materials.row_of(energy_ev),
-                    probe_nm,
-                    pixels[0],
-                    pixels[1],
-                    pixel_nm,
-                    electrons,
-                    detectors.data(),
-                    static_cast<std::int32_t>(detectors.size())};
-    const std::size_t wide = static_cast<std::size_t>(pixels[1]), count = rows * wide;
-    const std::size_t signals = first_window_signal + detectors.size();
+    const auto columns = static_cast<std::uint32_t>(pixels[1]);
+    const std::size_t count = std::size_t{rows} * columns;
+    const std::size_t signals = first_window_signal + scan.windows.size();
     std::unique_ptr<float[]> image(new float[signals * count]);
     {
         nb::gil_scoped_release released;
@@ -295,25 +338,24 @@ nb::ndarray<nb::numpy, float, nb::ndim<3>> image_plane(
         // Electrons of a square of pixels meet the same voxels.
         const auto side =
             static_cast<std::uint32_t>(std::clamp(std::sqrt(8192.0 / electrons), 4.0, 32.0));
-        const auto columns = static_cast<std::uint32_t>(pixels[1]);
         const std::size_t tiles_wide = (columns + side - 1) / side;
         const std::size_t tiles = (rows + side - 1) / side * tiles_wide;
         share_out(tiles, threads, [&](const auto& next) {
             for (std::size_t tile; (tile = next()) < tiles;) {
                 const auto row = static_cast<std::uint32_t>(tile / tiles_wide) * side;
                 const auto column = static_cast<std::uint32_t>(tile % tiles_wide) * side;
-                follow_pixels(monte_carlo,
-                              PixelTask<std::decay_t<decltype(geometry)>>{
-                                  &materials.view(), &geometry, &beam, first_row + row, column,
-                                  std::min(side, rows - row), std::min(side, columns - column),
-                                  seed, secondaries, sums.data(), first_row, count});
+                follow_pixels(monte_carlo, PixelTask<decltype(scan.geometry)>{
+                                               &materials.view(), &scan.geometry, &scan.beam,
+                                               first_row + row, column, std::min(side, rows - row),
+                                               std::min(side, columns - column), seed, secondaries,
+                                               sums.data(), first_row, count});
             }
         });
         std::transform(sums.begin(), sums.end(), image.get(), [](std::int64_t parts) {
             return static_cast<float>(static_cast<double>(parts) / parts_of_electron);
         });
     }
-    return to_numpy<float, 3>(std::move(image), {signals, rows, wide});
+    return to_numpy<float, 3>(std::move(image), {signals, rows, columns});
 }
 
 // First collisions alone: free paths and new directions.
@@ -323,24 +365,87 @@ std::tuple<FloatsOut<1>, FloatsOut<2>> first_collisions(const Materials& materia
                                                         std::uint32_t count, std::uint64_t seed) {
     materials.check(material);
     std::unique_ptr<float[]> path(new float[count]), turned_to(new float[3 * std::size_t{count}]);
-    const MaterialsView& view = materials.view();
     const PhiloxKey key = philox_key(seed);
-    const State<float> state = at_row(view, material, materials.row_of(energy_ev)).state;
     for (std::uint32_t number = 0; number < count; ++number) {
-        const auto start = numbers_of<float>(key, 0, number, 0, start_stream);
-        path[number] = path_of(state, negative_log(open_unit_float<float>(start.word[0])));
-        const auto numbers = numbers_of<float>(key, 0, number, 0, collisions_stream);
-        const float half_versine =
-            deflection(view, material, state.row, coarse_unit_float<float>(numbers.word[3]),
-                       open_unit_float<float>(numbers.word[2]));
-        const Axes<float> to = deflected({direction[0], direction[1], direction[2]}, half_versine,
-                                         coarse_unit_float<float>(numbers.word[1] >> 16));
-        turned_to[3 * std::size_t{number}] = to.z;
-        turned_to[3 * std::size_t{number} + 1] = to.y;
-        turned_to[3 * std::size_t{number} + 2] = to.x;
+        const Collision<float> collision =
+            first_collision<float>(materials.view(), material, materials.row_of(energy_ev),
+                                   {direction[0], direction[1], direction[2]}, key, number);
+        path[number] = collision.path_nm;
+        turned_to[3 * std::size_t{number}] = collision.direction.z;
+        turned_to[3 * std::size_t{number} + 1] = collision.direction.y;
+        turned_to[3 * std::size_t{number} + 2] = collision.direction.x;
     }
     return {to_numpy<float, 1>(std::move(path), {count}),
             to_numpy<float, 2>(std::move(turned_to), {count, 3})};
+}
+
+// What a GPU needs of materials or of a sample, and their view once it lies at some addresses.
+template <typename Owner, typename View>
+std::vector<Bytes> arrays_of(const Owner& owner, View view) {
+    std::vector<Bytes> arrays;
+    owner.for_arrays(view, [&](auto pointer, std::size_t count) {
+        arrays.push_back(as_bytes(pointer, count, nb::find(owner)));
+    });
+    return arrays;
+}
+template <typename Owner, typename View>
+View moved_to(const std::vector<std::uint64_t>& addresses, const Owner& owner, View view) {
+    std::size_t place = 0;
+    owner.for_arrays(view,
+                     [&](auto& pointer, std::size_t) { point_to(pointer, addresses.at(place++)); });
+    return view;
+}
+template <typename Task>
+nb::bytes as_argument(const Task& task) {
+    static_assert(std::is_trivially_copyable_v<Task>);
+    return nb::bytes(&task, sizeof task);
+}
+
+// The name of a kernel and its argument.
+template <typename Sample>
+std::tuple<std::string, nb::bytes> device_plane(
+    const Materials& materials, const Sample& sample, float plane, float energy_ev,
+    const std::array<float, 3>& direction, std::uint32_t electrons, float pixel_nm,
+    const std::array<std::int32_t, 2>& pixels, float probe_nm, const Floats<2>& windows,
+    bool secondaries, bool periodic, std::uint64_t seed, std::uint32_t first_row,
+    std::uint32_t rows, const std::vector<std::uint64_t>& materials_at,
+    const std::vector<std::uint64_t>& sample_at, std::uint64_t windows_at, std::uint64_t sums_at,
+    std::uint64_t next_at) {
+    const Scan<Sample> scan(materials, sample, plane, energy_ev, direction, electrons, pixel_nm,
+                            pixels, probe_nm, windows, periodic, first_row, rows);
+    GpuPlane<decltype(scan.geometry)> task{moved_to(materials_at, materials, materials.view()),
+                                           moved_to(sample_at, sample, scan.geometry),
+                                           scan.beam,
+                                           seed,
+                                           first_row,
+                                           rows,
+                                           nullptr,
+                                           nullptr};
+    static_assert(sizeof(DetectorWindow) == 10 * sizeof(float));
+    point_to(task.beam.windows, windows_at);
+    point_to(task.sums, sums_at);
+    point_to(task.next, next_at);
+    const bool voxels = std::is_same_v<Sample, VoxelSample>;
+    return {std::string(voxels ? "voxels" : "bodies") + (secondaries ? "_with_secondaries" : ""),
+            as_argument(task)};
+}
+
+nb::bytes device_collisions(const Materials& materials, std::int32_t material, float energy_ev,
+                            const std::array<float, 3>& direction, std::uint32_t count,
+                            std::uint64_t seed, const std::vector<std::uint64_t>& materials_at,
+                            std::uint64_t path_at, std::uint64_t direction_at) {
+    materials.check(material);
+    GpuCollisions task{moved_to(materials_at, materials, materials.view()),
+                       material,
+                       materials.row_of(energy_ev),
+                       {direction[0], direction[1], direction[2]},
+                       count,
+                       seed,
+                       nullptr,
+                       nullptr};
+    point_to(task.path_nm, path_at);
+    point_to(task.turned_to, direction_at);
+    return as_argument(task);
 }
 
 }  // namespace
@@ -385,14 +490,31 @@ void bind_transport(nb::module_& module) {
     module.def("trace_layers", &trace_layers, "materials"_a, "layer_material"_a, "thickness_nm"_a,
                "energy_ev"_a, "direction"_a, "first"_a, "electrons"_a, "seed"_a,
                "secondaries"_a = true, "threads"_a = 0, "instruction_set"_a = "");
-    const auto def_image_plane = [&](auto image_plane) {
-        module.def("image_plane", image_plane, "materials"_a, "sample"_a, "plane"_a, "energy_ev"_a,
-                   "direction"_a, "electrons"_a, "pixel_nm"_a, "pixels"_a, "probe_nm"_a,
-                   "windows"_a, "secondaries"_a, "periodic"_a, "seed"_a, "first_row"_a, "rows"_a,
-                   "threads"_a = 0, "instruction_set"_a = "");
+    module.def(
+        "device_arrays",
+        [](const Materials& materials) { return arrays_of(materials, materials.view()); },
+        "materials"_a);
+    const auto def_planes_of = [&](auto* sample) {
+        using Sample = std::remove_pointer_t<decltype(sample)>;
+        module.def("image_plane", &image_plane<Sample>, "materials"_a, "sample"_a, "plane"_a,
+                   "energy_ev"_a, "direction"_a, "electrons"_a, "pixel_nm"_a, "pixels"_a,
+                   "probe_nm"_a, "windows"_a, "secondaries"_a, "periodic"_a, "seed"_a,
+                   "first_row"_a, "rows"_a, "threads"_a = 0, "instruction_set"_a = "");
+        module.def(
+            "device_arrays",
+            [](const Sample& sample) { return arrays_of(sample, sample.view(0, false)); },
+            "sample"_a);
+        module.def("device_plane", &device_plane<Sample>, "materials"_a, "sample"_a, "plane"_a,
+                   "energy_ev"_a, "direction"_a, "electrons"_a, "pixel_nm"_a, "pixels"_a,
+                   "probe_nm"_a, "windows"_a, "secondaries"_a, "periodic"_a, "seed"_a,
+                   "first_row"_a, "rows"_a, "materials_at"_a, "sample_at"_a, "windows_at"_a,
+                   "sums_at"_a, "next_at"_a);
     };
-    def_image_plane(&image_plane<VoxelSample>);
-    def_image_plane(&image_plane<BodySample>);
+    def_planes_of(static_cast<VoxelSample*>(nullptr));
+    def_planes_of(static_cast<BodySample*>(nullptr));
+    module.attr("parts_of_electron") = parts_of_electron;
+    module.def("device_collisions", &device_collisions, "materials"_a, "material"_a, "energy_ev"_a,
+               "direction"_a, "count"_a, "seed"_a, "materials_at"_a, "path_at"_a, "direction_at"_a);
     module.def("first_collisions", &first_collisions, "materials"_a, "material"_a, "energy_ev"_a,
                "direction"_a, "count"_a, "seed"_a);
 }

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -84,6 +85,19 @@ inline std::vector<Cuboid> as_cuboids(const PrimitiveRows<10>& rows) {
         for (auto& axis : cuboids[k].axes) settle_axis(axis);
     }
     return cuboids;
+}
+
+// An array for a GPU, as bytes; a view that keeps its owner.
+using Bytes = nanobind::ndarray<nanobind::numpy, nanobind::ro, const std::uint8_t,
+                                nanobind::ndim<1>, nanobind::c_contig>;
+template <typename Value>
+Bytes as_bytes(const Value* values, std::size_t count, nanobind::handle owner) {
+    return Bytes(reinterpret_cast<const std::uint8_t*>(values), {count * sizeof(Value)}, owner);
+}
+// Where such an array lies there.
+template <typename Value>
+void point_to(Value*& pointer, std::uint64_t address) {
+    pointer = reinterpret_cast<Value*>(static_cast<std::uintptr_t>(address));
 }
 
 void bind_random(nanobind::module_& module);

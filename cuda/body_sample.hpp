@@ -185,6 +185,15 @@ class BodySample {
     }
     std::int32_t last_material() const { return std::max(solid_, filler_); }
 
+    // Calls act(pointer, count) for each array of a view, always in this order.
+    template <typename Act>
+    void for_arrays(Bodies& view, const Act& act) const {
+        act(view.words, words_.size());
+        act(view.first_member, first_member_.size());
+        act(view.members, members_.size());
+        act(view.numbers, numbers_.size());
+    }
+
   private:
     // Several roundings of the largest lengths.
     float tolerance_nm() const { return static_cast<float>(0x1p-20 * largest_nm_); }

@@ -197,17 +197,4 @@ PORESCOPE_HOST_DEVICE inline std::int64_t in_parts(float signal) {
 }
 
 }  // namespace PORESCOPE_INSTRUCTION_SET
-
-// What a kernel takes, by value: rows of a plane, and where on the GPU everything lies.
-template <typename Geometry>
-struct GpuPlane {
-    MaterialsView materials;
-    Geometry geometry;
-    Beam beam;
-    std::uint64_t seed;
-    std::uint32_t first_row, rows;
-    unsigned long long* sums;  // [signal][row][column], in parts of an electron; 0 to begin with
-    unsigned long long* next;  // electron that no thread has taken; likewise
-};
-
 }  // namespace porescope

@@ -243,5 +243,27 @@ PORESCOPE_HOST_DEVICE PORESCOPE_INLINE Ends<Lane> step(Electrons<Lane, Geometry>
     return {over, left};
 }
 
+// The first collision of electrons that set out in a solid.
+template <typename Lane>
+struct Collision {
+    Lane path_nm;
+    Axes<Lane> direction;  // after it
+};
+template <typename Lane>
+PORESCOPE_HOST_DEVICE Collision<Lane> first_collision(const MaterialsView& materials,
+                                                      Index<Lane> material, Lane row,
+                                                      Axes<Lane> direction, PhiloxKey key,
+                                                      Word<Lane> number) {
+    const Word<Lane> first(0);
+    const State<Lane> state = at_row(materials, material, row).state;
+    const auto start = numbers_of<Lane>(key, first, number, first, start_stream);
+    const auto numbers = numbers_of<Lane>(key, first, number, first, collisions_stream);
+    const Lane half_versine =
+        deflection(materials, material, row, coarse_unit_float<Lane>(numbers.word[3]),
+                   open_unit_float<Lane>(numbers.word[2]));
+    return {path_of(state, negative_log(open_unit_float<Lane>(start.word[0]))),
+            deflected(direction, half_versine, coarse_unit_float<Lane>(numbers.word[1] >> 16))};
+}
+
 }  // namespace PORESCOPE_INSTRUCTION_SET
 }  // namespace porescope

@@ -1,4 +1,4 @@
-"""Heightfields on a GPU: the kernels compile, and what they and their caller do is the CPU's.
+"""Work on a GPU: the kernels compile, and what they and their callers do is the CPU's.
 
 Where there is no GPU the kernels run all the same, 32 threads in step on the processor
 (warp_on_cpu.hpp), behind stand-ins for PyCUDA and PyTorch's memory.
@@ -6,6 +6,7 @@ Where there is no GPU the kernels run all the same, 32 threads in step on the pr
 
 import ctypes
 import logging
+import re
 import shutil
 import struct
 import subprocess
@@ -21,7 +22,15 @@ import torch
 from porescope import _core
 from porescope.errors import PorescopeError
 from porescope.geometry import Primitives, boolean_model
-from porescope.imaging import device, extract_heightfield, gpu
+from porescope.imaging import (
+    Detector,
+    device,
+    electron_sample,
+    extract_heightfield,
+    gpu,
+    montecarlo,
+    simulate_monte_carlo,
+)
 
 ROOT = Path(__file__).parents[1]
 BOX = (90, 37, 53)  # no whole number of tiles
@@ -88,16 +97,28 @@ def _fresh():
 
 
 @pytest.mark.skipif(NVCC is None, reason="there is no nvcc here")
-def test_kernels_compile_without_a_warning(tmp_path):
+@pytest.mark.parametrize("source", ["heightfield.cu", "montecarlo.cu"])
+def test_kernels_compile_without_a_warning(tmp_path, source):
     targets = [
         f"-gencode=arch=compute_{capability},code=sm_{capability}" for capability in (75, 80, 90)
     ]
     command = [NVCC, "-fatbin", *gpu._NVCC_OPTIONS, *targets, "--threads=0"]
     command += ["-Werror=all-warnings", "-o", tmp_path / "kernels.fatbin"]
-    command += [ROOT / "cuda" / "kernels.cu"]
+    command += [ROOT / "cuda" / source]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(NVCC is None, reason="there is no nvcc here")
+def test_electrons_are_reckoned_as_ieee_754_says(tmp_path):
+    """Each operation rounds by itself, to nearest, and small numbers stay what they are."""
+    assembly = tmp_path / "montecarlo.ptx"
+    command = [NVCC, "-ptx", *gpu._NVCC_OPTIONS, "-o", assembly, ROOT / "cuda" / "montecarlo.cu"]
+    subprocess.run(command, check=True)
+    operations = set(re.findall(r"\b([a-z]+(?:\.[a-z0-9]+)*\.f32)\b", assembly.read_text()))
+    assert {"add.rn.f32", "mul.rn.f32", "div.rn.f32", "sqrt.rn.f32"} <= operations
+    assert not [name for name in operations if re.search("approx|full|ftz|fma|mad", name)]
 
 
 @pytest.fixture(scope="module")
@@ -109,17 +130,19 @@ def launch(tmp_path_factory):
     command = [COMPILER, "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC"]
     command += ["-I", ROOT / "cuda", "-o", library, ROOT / "tests" / "kernels_on_cpu.cpp"]
     subprocess.run(command, check=True)
-    function = ctypes.CDLL(str(library)).launch
-    function.restype = ctypes.c_bool
-    function.argtypes = [ctypes.c_int, ctypes.c_uint, ctypes.c_uint, ctypes.c_char_p]
-    function.argtypes += [ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
-    return function
+    kernels = ctypes.CDLL(str(library))
+    heightfield, electrons = kernels.launch_heightfield, kernels.launch_electrons
+    heightfield.restype = electrons.restype = ctypes.c_bool
+    launch = [ctypes.c_uint, ctypes.c_uint, ctypes.c_char_p]
+    heightfield.argtypes = [ctypes.c_int, *launch, ctypes.c_double, *[ctypes.c_void_p] * 3]
+    electrons.argtypes = [ctypes.c_char_p, *launch]
+    return kernels
 
 
-class Kernel:
-    def __init__(self, name, launch):
+class HeightfieldKernel:
+    def __init__(self, name, kernels):
         self.layers = int(name.removeprefix("heightfield_"))
-        self.launch = launch
+        self.launch = kernels.launch_heightfield
 
     def prepare(self, arguments):
         # The kernel's own: BinsView aligned to 8 bytes, a double, three pointers.
@@ -129,6 +152,22 @@ class Kernel:
     def prepared_async_call(self, grid, block, stream, view, *others):
         assert stream is None
         assert self.launch(self.layers, grid[0], block[0], view, *others), "a warp diverged"
+
+
+class ElectronKernel:
+    def __init__(self, name, kernels):
+        self.name = name.encode()
+        self.launch = kernels.launch_electrons
+        self.size = 416 if name == "first_collisions" else 520 if "voxels" in name else 568
+
+    def prepare(self, arguments):
+        # One struct that the compiler has found to be so large.
+        assert arguments == f"{self.size}s"
+        return self
+
+    def prepared_async_call(self, grid, block, stream, task):
+        assert stream is None
+        assert self.launch(self.name, grid[0], block[0], task), "a warp diverged"
 
 
 @pytest.fixture
@@ -164,9 +203,10 @@ def pycuda(monkeypatch):
         "current_stream": lambda index: stream,
         "default_stream": lambda index: stream,
         "stream": lambda stream: nullcontext(),
+        "get_device_properties": lambda index: SimpleNamespace(multi_processor_count=1),
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
-    for name in ("empty", "tensor"):
+    for name in ("empty", "tensor", "zeros"):
         real = getattr(torch, name)
         monkeypatch.setattr(
             torch, name, lambda *args, device, real=real, **rest: real(*args, **rest)
@@ -177,8 +217,10 @@ def pycuda(monkeypatch):
 
 @pytest.fixture
 def processor_as_gpu(pycuda, launch):
-    kernels = SimpleNamespace(get_function=lambda name: Kernel(name, launch))
-    pycuda.driver.module_from_file = lambda path: kernels
+    kinds = {"heightfield.fatbin": HeightfieldKernel, "montecarlo.fatbin": ElectronKernel}
+    pycuda.driver.module_from_file = lambda path: SimpleNamespace(
+        get_function=lambda name: kinds[path](name, launch)
+    )
     return pycuda
 
 
@@ -236,9 +278,10 @@ def test_kernels_of_another_gpu_are_told(pycuda):
 
 
 def test_source_is_compiled_where_there_is_no_fatbin(processor_as_gpu, monkeypatch):
-    source = ROOT / "cuda" / "kernels.cu"
+    source = ROOT / "cuda" / "heightfield.cu"
     monkeypatch.setattr(gpu, "_shipped", lambda name: source if name.endswith(".cu") else None)
-    processor_as_gpu.driver.module_from_buffer = processor_as_gpu.driver.module_from_file
+    kernels = processor_as_gpu.driver.module_from_file("heightfield.fatbin")
+    processor_as_gpu.driver.module_from_buffer = lambda cubin: kernels
     compiled = []
 
     def compile_(text, options, no_extern_c, include_dirs):
@@ -257,7 +300,7 @@ def test_source_is_compiled_where_there_is_no_fatbin(processor_as_gpu, monkeypat
 
 
 def test_missing_nvcc_is_told(pycuda, monkeypatch):
-    source = ROOT / "cuda" / "kernels.cu"
+    source = ROOT / "cuda" / "heightfield.cu"
     monkeypatch.setattr(gpu, "_shipped", lambda name: source if name.endswith(".cu") else None)
 
     def fail(*args, **rest):
@@ -290,11 +333,142 @@ def test_pytorch_without_cuda_is_no_gpu(pycuda, monkeypatch):
     assert isinstance(extract_heightfield(SAMPLES["few"](), 20).entry, np.ndarray)
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-def test_a_gpu_agrees_with_the_cpu(name):
+GOLD_IN = {"epoxy": {0: "epoxy", 1: "gold"}, "vacuum": {0: "vacuum", 1: "gold"}}
+
+
+def grains():
+    """Return blobs of a few voxels."""
+    coarse = np.random.default_rng(0).integers(0, 2, (10, 6, 7))
+    return coarse.repeat(4, 0).repeat(3, 1).repeat(3, 2).astype(np.uint8)
+
+
+def bodies():
+    """Return a sphere, a cylinder and a cuboid that overlap, in a box of 30 x 18 x 21."""
+    return Primitives(
+        spheres=[[8, 6, 6, 5.0], [20, 12, 15, 7.0]],
+        cylinders=[[10, 9, 14, 0.6, 0.8, 0, 3, 30]],
+        cuboids=[[25, 9, 9, 0.96, 0.28, 0, 0, 8, 14, 12]],
+        shape=(30, 18, 21),
+    )
+
+
+def images(sample, device, **changes):
+    options = {
+        "beam_kv": 2.0, "electrons": 20, "pixel_nm": 2.5, "seed": 5, "materials": GOLD_IN["vacuum"],
+        "detectors": ["EsB", Detector("left", azimuth_deg=(-90, 90))],
+    }  # fmt: skip
+    return simulate_monte_carlo(sample, 1.5, device=device, **options | changes)
+
+
+def assert_same_bits(sample, **changes):
+    ours, theirs = (images(sample, device, **changes) for device in ("cuda", "cpu"))
+    assert ours.keys() == theirs.keys()
+    for name, image in theirs.items():
+        assert ours[name].dtype == np.float32
+        np.testing.assert_array_equal(ours[name], image, err_msg=name)
+    return ours
+
+
+ELECTRONS = {
+    "voxels in epoxy": (grains, {"materials": GOLD_IN["epoxy"]}),
+    "voxels in vacuum": (grains, {}),
+    "voxels without secondaries": (grains, {"secondaries": False}),
+    "tilt and probe": (grains, {"tilt_deg": 38.0, "probe_nm": 6.0}),
+    "periodic sides": (grains, {"periodic": True, "tilt_deg": 60.0, "beam_kv": 4.0}),
+    "one history a pixel": (grains, {"electrons": 1, "detectors": []}),
+    "primitives in vacuum": (bodies, {}),
+    "primitives in epoxy": (bodies, {"materials": GOLD_IN["epoxy"], "tilt_deg": 38.0}),
+    "primitives without secondaries": (bodies, {"secondaries": False}),
+}
+
+
+@pytest.mark.parametrize("name", ELECTRONS)
+def test_electrons_come_back_as_on_the_cpu(processor_as_gpu, name):
+    make, changes = ELECTRONS[name]
+    found = assert_same_bits(make(), **changes)
+    assert found["bse"].any()
+    assert found["se"].any() == changes.get("secondaries", True)
+    assert processor_as_gpu.driver.pushed == 0
+
+
+def test_portions_of_an_image_are_its_rows(processor_as_gpu, monkeypatch):
+    whole = images(grains(), "cuda")
+    monkeypatch.setattr(montecarlo, "_ELECTRONS_AT_ONCE_ON_A_GPU", 1000)
+    done = []
+    parts = images(grains(), "cuda", progress=lambda *at: done.append(at))
+    assert len(done) > 5
+    for name, image in whole.items():
+        np.testing.assert_array_equal(parts[name], image)
+
+
+def test_samples_of_electrons_go_to_the_gpu_once(processor_as_gpu, monkeypatch):
+    uploads = []
+
+    def arrays(of, real=_core.device_arrays):
+        uploads.append(of)
+        return real(of)
+
+    monkeypatch.setattr(_core, "device_arrays", arrays)
+    sample = electron_sample(grains(), 2.5, GOLD_IN["vacuum"])
+    for beam_kv in (1.0, 2.0):
+        images(sample, "cuda", beam_kv=beam_kv)
+    assert uploads == [sample.core_materials, sample.geometry]
+    images(electron_sample(bodies(), 2.5, GOLD_IN["vacuum"]), "cuda")
+    assert len(uploads) == 4
+
+
+def test_arrays_for_the_gpu_are_not_copied():
+    sample = electron_sample(grains(), 2.5, GOLD_IN["vacuum"])
+    first, second = (_core.device_arrays(sample.geometry) for _ in range(2))
+    assert [array.nbytes for array in first] == [2 * (40 * 18 * 21 + 1), 4 * 40 * 18 * 21]
+    for one, other in zip(first, second, strict=True):
+        assert np.shares_memory(one, other)
+        assert not one.flags.writeable
+    words = first[0].view(np.uint16)
+    del sample, first, second
+    np.testing.assert_array_equal(words[:-1].reshape(40, 18, 21) & 0xFF, grains())
+
+
+def test_full_memory_for_electrons_is_told(processor_as_gpu, monkeypatch):
+    def full(*args, **rest):
+        raise torch.cuda.OutOfMemoryError("full")
+
+    monkeypatch.setattr(torch, "zeros", full)
+    with pytest.raises(PorescopeError, match=r"memory of the GPU .* 40 x 18 x 21 and a plane"):
+        images(grains(), "cuda")
+
+
+def first_collisions(on):
+    materials = electron_sample(grains(), 2.5, GOLD_IN["epoxy"]).core_materials
+    direction = (0.6, 0.64, 0.48)
+    return [on.first_collisions(materials, solid, 3e3, direction, 1000, 7) for solid in (1, 2)]
+
+
+def test_first_collisions_are_those_of_the_cpu(processor_as_gpu):
+    for ours, theirs in zip(first_collisions(gpu), first_collisions(_core), strict=True):
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        np.testing.assert_array_equal(ours[1], theirs[1])
+
+
+@pytest.fixture
+def real_gpu():
     hindrance = device.gpu_hindrance()
     if hindrance is not None:
         pytest.skip(f"there is no GPU here: {hindrance}")
+
+
+@pytest.mark.parametrize("name", ELECTRONS)
+def test_electrons_come_back_from_a_gpu_as_from_the_cpu(real_gpu, name):
+    make, changes = ELECTRONS[name]
+    assert_same_bits(make(), **changes)
+
+
+def test_first_collisions_on_a_gpu_are_those_of_the_cpu(real_gpu):
+    test_first_collisions_are_those_of_the_cpu(real_gpu)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_gpu_agrees_with_the_cpu(real_gpu, name):
     sample = SAMPLES[name]()
     for plane_z in (0.0, 30.3, 48.0):
         for layers in (1, 2, 8):

@@ -112,5 +112,11 @@ Value __shfl_xor_sync(std::uint32_t, Value value, int mask) {
     return Warp::instance().meet(Warp::shuffle, value, Warp::instance().lane() ^ mask);
 }
 inline void __syncwarp() { Warp::instance().meet(Warp::wait, 0, 0); }
+// Threads take turns anyway.
+inline unsigned long long atomicAdd(unsigned long long* to, unsigned long long value) {
+    const unsigned long long before = *to;
+    *to += value;
+    return before;
+}
 inline int __popc(std::uint32_t bits) { return __builtin_popcount(bits); }
 inline int __ffs(int bits) { return __builtin_ffs(bits); }

@@ -226,21 +226,19 @@ class Bins:
             If a number is out of its range, or the processor lacks the instruction set.
         """
 
-def device_arrays(bins: Bins) -> list[NDArray[np.uint8]]:
-    """Return the arrays that a GPU needs of sorted primitives, as bytes.
-
-    Parameters
-    ----------
-    bins : Bins
+def device_arrays(
+    bins: Bins | Materials | VoxelSample | BodySample,
+) -> list[NDArray[np.uint8]]:
+    """Return the arrays that a GPU needs of an object, as bytes.
 
     Returns
     -------
     list of arrays of shape (bytes,), uint8
-        Views that keep the bins alive; not to be written to.
+        Views that keep the object alive; not to be written to.
     """
 
 def device_view(bins: Bins, addresses: Sequence[int]) -> bytes:
-    """Return the first argument of the kernels in ``cuda/kernels.cu``: a struct, by value.
+    """Return the first argument of the kernels in ``cuda/heightfield.cu``: a struct, by value.
 
     Parameters
     ----------
@@ -394,6 +392,49 @@ def image_plane(
         If a number makes no sense.
     """
 
+def device_plane(
+    materials: Materials,
+    sample: VoxelSample | BodySample,
+    plane: float,
+    energy_ev: float,
+    direction: Sequence[float],
+    electrons: int,
+    pixel_nm: float,
+    pixels: Sequence[int],
+    probe_nm: float,
+    windows: NDArray[np.float32],
+    secondaries: bool,
+    periodic: bool,
+    seed: int,
+    first_row: int,
+    rows: int,
+    materials_at: Sequence[int],
+    sample_at: Sequence[int],
+    windows_at: int,
+    sums_at: int,
+    next_at: int,
+) -> tuple[str, bytes]:
+    """Return which kernel of ``cuda/montecarlo.cu`` scans rows of pixels, and its argument.
+
+    Parameters
+    ----------
+    materials, sample, plane, ..., rows
+        As for :func:`image_plane`.
+    materials_at, sample_at : sequences of ints
+        Where the arrays of :func:`device_arrays` lie on the GPU, in the same order.
+    windows_at, sums_at, next_at : int
+        And where the windows lie, whole numbers of 64 bits for what the image has floats for, in
+        parts of an electron, and one for the next electron; all 0 to begin with.
+
+    Returns
+    -------
+    name : str
+    argument : bytes
+        A struct, by value.
+    """
+
+parts_of_electron: float
+
 def trace_layers(
     materials: Materials,
     layer_material: Sequence[int],
@@ -454,3 +495,16 @@ def first_collisions(
     direction : array of shape (count, 3), float32
         After it, a unit vector (z, y, x).
     """
+
+def device_collisions(
+    materials: Materials,
+    material: int,
+    energy_ev: float,
+    direction: Sequence[float],
+    count: int,
+    seed: int,
+    materials_at: Sequence[int],
+    path_at: int,
+    direction_at: int,
+) -> bytes:
+    """Return the argument of the kernel of `first_collisions`; see :func:`device_plane`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import cos, isfinite, radians, sin
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,23 @@ MOST_ELECTRONS = 10_000_000
 FWHM_PER_DEVIATION = 2.3548200450309493
 # So many electrons at once, so that progress is told and cancelling heard twice a second or so.
 _ELECTRONS_AT_ONCE = 500_000
+_ELECTRONS_AT_ONCE_ON_A_GPU = 20_000_000
+
+
+class Scan(NamedTuple):
+    """How a beam scans a plane, as the core takes it."""
+
+    plane: float
+    energy_ev: float
+    direction: tuple[float, float, float]
+    electrons: int
+    pixel_nm: float
+    pixels: tuple[int, int]
+    probe_nm: float
+    windows: NDArray[np.float32]
+    secondaries: bool
+    periodic: bool
+    seed: int
 
 
 def simulate_monte_carlo(
@@ -118,28 +135,38 @@ def simulate_monte_carlo(
     rows, columns = _pixels(ready, pixel_nm, shape)
     seen = [as_detector(detector) for detector in detectors]
     windows = np.array([seen_by.window(beam_kv, tilt_deg) for seen_by in seen], np.float32)
-    use_gpu(device)
     tilt = radians(tilt_deg)
-    rows_at_once = max(1, _ELECTRONS_AT_ONCE // (electrons * columns))
+    scan = Scan(
+        plane_z,
+        1000.0 * beam_kv,
+        (cos(tilt), sin(tilt), 0.0),
+        int(electrons),
+        pixel_nm,
+        (rows, columns),
+        probe_nm / FWHM_PER_DEVIATION,
+        windows.reshape(-1, 10),
+        secondaries and ready.secondaries,
+        ready.periodic,
+        seed,
+    )
+    if use_gpu(device):
+        from porescope.imaging import gpu
+
+        at_once = _ELECTRONS_AT_ONCE_ON_A_GPU
+
+        def scanned(first: int, count: int) -> NDArray[np.float32]:
+            return gpu.image_rows(ready, scan, first, count)
+    else:
+        at_once = _ELECTRONS_AT_ONCE
+
+        def scanned(first: int, count: int) -> NDArray[np.float32]:
+            return _core.image_plane(
+                ready.core_materials, ready.geometry, *scan, first, count, threads
+            )
+
+    rows_at_once = max(1, at_once // (electrons * columns))
     parts = [
-        _core.image_plane(
-            ready.core_materials,
-            ready.geometry,
-            plane_z,
-            1000.0 * beam_kv,
-            (cos(tilt), sin(tilt), 0.0),
-            int(electrons),
-            pixel_nm,
-            (rows, columns),
-            probe_nm / FWHM_PER_DEVIATION,
-            windows.reshape(-1, 10),
-            secondaries and ready.secondaries,
-            ready.periodic,
-            seed,
-            first,
-            min(rows_at_once, rows - first),
-            threads,
-        )
+        scanned(first, min(rows_at_once, rows - first))
         for first in track(range(0, rows, rows_at_once), progress, cancel)
     ]
     signals = np.concatenate(parts, axis=1) / np.float32(electrons)
