@@ -365,7 +365,9 @@ def test_errors_are_sentences_and_pass(qtbot, panel, viewer):
     wait_for(qtbot, panel, "24 of 24")
 
 
-def test_what_is_under_way_is_dropped(qtbot, panel, viewer, monkeypatch):
+@pytest.fixture
+def endless(monkeypatch):
+    """Let no round end before it is dropped; return the events of both."""
     begun, dropped = threading.Event(), threading.Event()
 
     def never_ends(self, exposed, cancel):
@@ -376,14 +378,19 @@ def test_what_is_under_way_is_dropped(qtbot, panel, viewer, monkeypatch):
         raise Cancelled
 
     monkeypatch.setattr(Preview, "sharpen", never_ends)
+    return begun, dropped
+
+
+def test_what_is_under_way_is_dropped(qtbot, panel, viewer, endless):
+    begun, dropped = endless
     panel.live.setChecked(True)
-    changes = [
+    for change in (
         lambda: viewer.dims.set_current_step(0, 2),
         lambda: panel.beam_kv.setCurrentText("1"),
         lambda: setattr(panel.form["tilt_deg"], "value", 20),
         lambda: panel.secondaries.setChecked(True),
-    ]
-    for change in [*changes, lambda: panel.live.setChecked(False)]:
+        lambda: panel.live.setChecked(False),
+    ):
         qtbot.wait_until(begun.is_set, timeout=PATIENCE_MS)
         begun.clear()
         assert not dropped.is_set()
@@ -391,6 +398,21 @@ def test_what_is_under_way_is_dropped(qtbot, panel, viewer, monkeypatch):
         qtbot.wait_until(dropped.is_set, timeout=PATIENCE_MS)
         dropped.clear()
     assert "nothing was written" not in panel.told.text()
+
+
+def test_while_a_parameter_is_being_typed_nothing_is_imaged(qtbot, panel, endless):
+    begun, dropped = endless
+    panel.live.setChecked(True)
+    qtbot.wait_until(begun.is_set, timeout=PATIENCE_MS)
+    begun.clear()
+    panel._settled.setInterval(10 * PATIENCE_MS)
+    panel.form["materials"].value = "0=epoxy, 1=g"
+    qtbot.wait_until(dropped.is_set, timeout=PATIENCE_MS)
+    panel.form["materials"].value = "0=epoxy, 1=gold"
+    qtbot.wait(50)
+    assert not begun.is_set()
+    assert "no material" not in panel.told.text()
+    panel.live.setChecked(False)
 
 
 def test_the_window_lives_while_a_sample_is_made_ready(qtbot, panel, monkeypatch):

@@ -178,6 +178,7 @@ class SimulatePanel(Panel):
 
     def _ask(self, event: Any = None) -> None:
         """Begin with the plane at the slider; what is under way is dropped."""
+        self._settled.stop()
         self._shot = None
         if self.live.isChecked():
             try:
