@@ -175,8 +175,8 @@ PORESCOPE_HOST_DEVICE inline void score(const Electrons<Lane, Geometry>& electro
                                         const MaterialsView& materials, const Add& add) {
     const Lane one(1.0f);
     const Mask<Lane> above = over & left.above;
-    if (any(above)) {
-        add(backscattered_signal, above, electrons.pixel, one);
+    add(backscattered_signal, above, electrons.pixel, one);
+    if (beam.window_count > 0 && any(above)) {
         const Lane energy_ev = energy_at(materials, electrons.state.row);
         for (int window = 0; window < beam.window_count; ++window)
             add(first_window_signal + window, above, electrons.pixel,
