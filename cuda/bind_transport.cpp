@@ -291,8 +291,9 @@ struct Scan {
 
     Scan(const Materials& materials, const Sample& sample, float plane, float energy_ev,
          const std::array<float, 3>& direction, std::uint32_t electrons, float pixel_nm,
-         const std::array<std::int32_t, 2>& pixels, float probe_nm, const Floats<2>& windows,
-         bool periodic, std::uint32_t first_row, std::uint32_t rows)
+         const std::array<std::int32_t, 2>& pixels, const std::array<float, 2>& first_nm,
+         float probe_nm, const Floats<2>& windows, bool periodic, std::uint32_t first_row,
+         std::uint32_t rows)
         : geometry(sample.view(plane, periodic)),
           windows(detector_windows(windows)),
           beam{direction[0],
@@ -303,6 +304,8 @@ struct Scan {
                pixels[0],
                pixels[1],
                pixel_nm,
+               first_nm[0],
+               first_nm[1],
                electrons,
                this->windows.data(),
                static_cast<std::int32_t>(this->windows.size())} {
@@ -312,7 +315,8 @@ struct Scan {
         if (!(direction[0] > 0))
             throw std::invalid_argument("The beam must come down on the sample.");
         if (electrons == 0 || pixels[0] <= 0 || pixels[1] <= 0 || !(pixel_nm > 0) ||
-            !(probe_nm >= 0) || first_row + rows > static_cast<std::uint32_t>(pixels[0]))
+            !(probe_nm >= 0) || !std::isfinite(first_nm[0]) || !std::isfinite(first_nm[1]) ||
+            first_row + rows > static_cast<std::uint32_t>(pixels[0]))
             throw std::invalid_argument("The image has no pixels or no electrons.");
     }
     Scan(const Scan&) = delete;  // the beam points into it
@@ -322,11 +326,12 @@ template <typename Sample>
 nb::ndarray<nb::numpy, float, nb::ndim<3>> image_plane(
     const Materials& materials, const Sample& sample, float plane, float energy_ev,
     const std::array<float, 3>& direction, std::uint32_t electrons, float pixel_nm,
-    const std::array<std::int32_t, 2>& pixels, float probe_nm, const Floats<2>& windows,
-    bool secondaries, bool periodic, std::uint64_t seed, std::uint32_t first_row,
-    std::uint32_t rows, std::size_t threads, const std::string& instruction_set) {
+    const std::array<std::int32_t, 2>& pixels, const std::array<float, 2>& first_nm, float probe_nm,
+    const Floats<2>& windows, bool secondaries, bool periodic, std::uint64_t seed,
+    std::uint32_t first_row, std::uint32_t rows, std::size_t threads,
+    const std::string& instruction_set) {
     const Scan<Sample> scan(materials, sample, plane, energy_ev, direction, electrons, pixel_nm,
-                            pixels, probe_nm, windows, periodic, first_row, rows);
+                            pixels, first_nm, probe_nm, windows, periodic, first_row, rows);
     const MonteCarlo monte_carlo = monte_carlo_on(instruction_set);
     const auto columns = static_cast<std::uint32_t>(pixels[1]);
     const std::size_t count = std::size_t{rows} * columns;
@@ -406,13 +411,13 @@ template <typename Sample>
 std::tuple<std::string, nb::bytes> device_plane(
     const Materials& materials, const Sample& sample, float plane, float energy_ev,
     const std::array<float, 3>& direction, std::uint32_t electrons, float pixel_nm,
-    const std::array<std::int32_t, 2>& pixels, float probe_nm, const Floats<2>& windows,
-    bool secondaries, bool periodic, std::uint64_t seed, std::uint32_t first_row,
-    std::uint32_t rows, const std::vector<std::uint64_t>& materials_at,
+    const std::array<std::int32_t, 2>& pixels, const std::array<float, 2>& first_nm, float probe_nm,
+    const Floats<2>& windows, bool secondaries, bool periodic, std::uint64_t seed,
+    std::uint32_t first_row, std::uint32_t rows, const std::vector<std::uint64_t>& materials_at,
     const std::vector<std::uint64_t>& sample_at, std::uint64_t windows_at, std::uint64_t sums_at,
     std::uint64_t next_at) {
     const Scan<Sample> scan(materials, sample, plane, energy_ev, direction, electrons, pixel_nm,
-                            pixels, probe_nm, windows, periodic, first_row, rows);
+                            pixels, first_nm, probe_nm, windows, periodic, first_row, rows);
     GpuPlane<decltype(scan.geometry)> task{moved_to(materials_at, materials, materials.view()),
                                            moved_to(sample_at, sample, scan.geometry),
                                            scan.beam,
@@ -498,7 +503,7 @@ void bind_transport(nb::module_& module) {
         using Sample = std::remove_pointer_t<decltype(sample)>;
         module.def("image_plane", &image_plane<Sample>, "materials"_a, "sample"_a, "plane"_a,
                    "energy_ev"_a, "direction"_a, "electrons"_a, "pixel_nm"_a, "pixels"_a,
-                   "probe_nm"_a, "windows"_a, "secondaries"_a, "periodic"_a, "seed"_a,
+                   "first_nm"_a, "probe_nm"_a, "windows"_a, "secondaries"_a, "periodic"_a, "seed"_a,
                    "first_row"_a, "rows"_a, "threads"_a = 0, "instruction_set"_a = "");
         module.def(
             "device_arrays",
@@ -506,7 +511,7 @@ void bind_transport(nb::module_& module) {
             "sample"_a);
         module.def("device_plane", &device_plane<Sample>, "materials"_a, "sample"_a, "plane"_a,
                    "energy_ev"_a, "direction"_a, "electrons"_a, "pixel_nm"_a, "pixels"_a,
-                   "probe_nm"_a, "windows"_a, "secondaries"_a, "periodic"_a, "seed"_a,
+                   "first_nm"_a, "probe_nm"_a, "windows"_a, "secondaries"_a, "periodic"_a, "seed"_a,
                    "first_row"_a, "rows"_a, "materials_at"_a, "sample_at"_a, "windows_at"_a,
                    "sums_at"_a, "next_at"_a);
     };

@@ -22,7 +22,8 @@ struct Beam {
     float probe_nm;  // standard deviation
     std::int32_t pixels_high, pixels_wide;
     float pixel_nm;
-    std::uint32_t electrons;  // a pixel
+    float first_y_nm, first_x_nm;  // where the first pixel begins
+    std::uint32_t electrons;       // a pixel
     const DetectorWindow* windows;
     std::int32_t window_count;
 };
@@ -87,11 +88,12 @@ PORESCOPE_HOST_DEVICE Electrons<Lane, Geometry> arriving(const Beam& beam, const
         return smaller(larger(select(at < nothing, low, select(end < at, high, at)), nothing), end);
     };
     Electrons<Lane, Geometry> electrons{};
-    electrons.position = {Lane(geometry.plane),
-                          within((pixel_y + half) * Lane(beam.pixel_nm) + away * around.cosine,
-                                 geometry.per_spacing.y, geometry.height),
-                          within((pixel_x + half) * Lane(beam.pixel_nm) + away * around.sine,
-                                 geometry.per_spacing.x, geometry.width)};
+    const Lane y_nm = Lane(beam.first_y_nm) + (pixel_y + half) * Lane(beam.pixel_nm);
+    const Lane x_nm = Lane(beam.first_x_nm) + (pixel_x + half) * Lane(beam.pixel_nm);
+    electrons.position = {
+        Lane(geometry.plane),
+        within(y_nm + away * around.cosine, geometry.per_spacing.y, geometry.height),
+        within(x_nm + away * around.sine, geometry.per_spacing.x, geometry.width)};
     electrons.direction = {Lane(beam.direction_z), Lane(beam.direction_y), Lane(beam.direction_x)};
     const auto cell = [](Lane at, std::int32_t count) {
         return smaller(whole_part(at), Index<Lane>(count - 1));

@@ -13,8 +13,8 @@
 #include "warp.hpp"
 
 // Given by value, as bytes: a host that lays them out in another way would be misread.
-static_assert(sizeof(porescope::GpuPlane<porescope::Voxels>) == 520 &&
-                  sizeof(porescope::GpuPlane<porescope::Bodies>) == 568 &&
+static_assert(sizeof(porescope::GpuPlane<porescope::Voxels>) == 528 &&
+                  sizeof(porescope::GpuPlane<porescope::Bodies>) == 576 &&
                   sizeof(porescope::GpuCollisions) == 416,
               "A host's structs have these sizes.");
 

@@ -158,7 +158,7 @@ class ElectronKernel:
     def __init__(self, name, kernels):
         self.name = name.encode()
         self.launch = kernels.launch_electrons
-        self.size = 416 if name == "first_collisions" else 520 if "voxels" in name else 568
+        self.size = 416 if name == "first_collisions" else 528 if "voxels" in name else 576
 
     def prepare(self, arguments):
         # One struct that the compiler has found to be so large.

@@ -173,7 +173,7 @@ def test_same_bits_on_all_processors_threads_and_portions(materials):
         parts = [
             _core.image_plane(
                 sample.core_materials, sample.geometry, 4.5, 2000.0,
-                (np.cos(np.radians(20)), np.sin(np.radians(20)), 0.0), 37, 2.5, (21, 19), 1.5,
+                (np.cos(np.radians(20)), np.sin(np.radians(20)), 0.0), 37, 2.5, (21, 19), (0.0, 0.0), 1.5,
                 windows.astype(np.float32), True, False, 11, first, min(rows, 21 - first),
                 threads, instruction_set,
             )
@@ -266,7 +266,7 @@ class TestSecondaries:
         sample = electron_sample(plate[..., np.newaxis], 2.0, {0: "vacuum", 1: "carbon"})
         rows = _core.image_plane(
             sample.core_materials, sample.geometry, 0.0, 1000.0, (1.0, 0.0, 0.0), 8000, 2.0,
-            (3000, 1), 0.0, NO_WINDOWS, True, False, 0, 1488, 24,
+            (3000, 1), (0.0, 0.0), 0.0, NO_WINDOWS, True, False, 0, 1488, 24,
         ).mean(axis=(1, 2)) / 8000  # fmt: skip
         back, secondaries, transmitted = rows
         face = trace_layers([("carbon", np.inf)], 1.0, electrons=200_000, tilt_deg=inclined_deg)

@@ -358,6 +358,7 @@ def image_plane(
     electrons: int,
     pixel_nm: float,
     pixels: Sequence[int],
+    first_nm: Sequence[float],
     probe_nm: float,
     windows: NDArray[np.float32],
     secondaries: bool,
@@ -374,6 +375,8 @@ def image_plane(
     ----------
     plane : float
         In voxels, or in the unit of primitives.
+    first_nm : sequence of two floats
+        Where the first pixel begins, along y and x.
     probe_nm : float
         Standard deviation of the beam.
     windows : array of shape (detectors, 10), float32
@@ -401,6 +404,7 @@ def device_plane(
     electrons: int,
     pixel_nm: float,
     pixels: Sequence[int],
+    first_nm: Sequence[float],
     probe_nm: float,
     windows: NDArray[np.float32],
     secondaries: bool,

@@ -22,8 +22,8 @@ from porescope.tracking import Cancel, Progress, never_cancel, no_progress, trac
 
 MOST_ELECTRONS = 10_000_000
 FWHM_PER_DEVIATION = 2.3548200450309493
-# So many electrons at once, so that progress is told and cancelling heard twice a second or so.
-_ELECTRONS_AT_ONCE = 500_000
+# So many electrons at once, so that progress is told and cancelling heard within a second or two.
+_ELECTRONS_AT_ONCE = 100_000
 _ELECTRONS_AT_ONCE_ON_A_GPU = 20_000_000
 
 
@@ -36,6 +36,7 @@ class Scan(NamedTuple):
     electrons: int
     pixel_nm: float
     pixels: tuple[int, int]
+    first_nm: tuple[float, float]
     probe_nm: float
     windows: NDArray[np.float32]
     secondaries: bool
@@ -51,6 +52,7 @@ def simulate_monte_carlo(
     electrons: int,
     pixel_nm: float | None = None,
     shape: Sequence[int] | None = None,
+    first_nm: Sequence[float] = (0.0, 0.0),
     materials: Mapping[int, str | Material] | None = None,
     voxel_nm: float | Sequence[float] | None = None,
     tilt_deg: float = 0.0,
@@ -83,6 +85,8 @@ def simulate_monte_carlo(
     shape : sequence of two ints, optional
         Pixels (y, x); by default as many as the sample has room for. Primitives that tell no box
         are cut to these, and end with the lowest of them.
+    first_nm : sequence of two floats, optional
+        Where the first pixel begins, along y and x.
     materials, voxel_nm, secondaries, periodic
         As for :func:`~porescope.imaging.electron_sample`.
     tilt_deg : float, optional
@@ -132,7 +136,7 @@ def simulate_monte_carlo(
             f"{ready.shape[0]}."
         )
     pixel_nm = ready.voxel_nm[2] if pixel_nm is None else pixel_nm
-    rows, columns = _pixels(ready, pixel_nm, shape)
+    rows, columns = _pixels(ready, pixel_nm, shape, first_nm)
     seen = [as_detector(detector) for detector in detectors]
     windows = np.array([seen_by.window(beam_kv, tilt_deg) for seen_by in seen], np.float32)
     tilt = radians(tilt_deg)
@@ -143,6 +147,7 @@ def simulate_monte_carlo(
         int(electrons),
         pixel_nm,
         (rows, columns),
+        (float(first_nm[0]), float(first_nm[1])),
         probe_nm / FWHM_PER_DEVIATION,
         windows.reshape(-1, 10),
         secondaries and ready.secondaries,
@@ -206,14 +211,27 @@ def _ready(
 
 
 def _pixels(
-    sample: ElectronSample, pixel_nm: float, shape: Sequence[int] | None
+    sample: ElectronSample,
+    pixel_nm: float,
+    shape: Sequence[int] | None,
+    first_nm: Sequence[float],
 ) -> tuple[int, int]:
     if not (isfinite(pixel_nm) and pixel_nm > 0):
         raise PorescopeError(f"The pixel size must be above 0 nm, not {pixel_nm!r}.")
+    size_nm = [
+        count * size for count, size in zip(sample.shape[1:], sample.voxel_nm[1:], strict=True)
+    ]
+    if len(first_nm) != 2 or not all(
+        0 <= first < size for first, size in zip(first_nm, size_nm, strict=True)
+    ):
+        raise PorescopeError(
+            f"The first pixel must begin in the sample, from 0 to {size_nm[0]:g} and "
+            f"{size_nm[1]:g} nm along y and x, not at {tuple(first_nm)!r}."
+        )
     # What is left of a pixel for rounding is no pixel.
     room = [
-        int(count * size / pixel_nm + 1e-3)
-        for count, size in zip(sample.shape[1:], sample.voxel_nm[1:], strict=True)
+        int((size - (0 if sample.periodic else first)) / pixel_nm + 1e-3)
+        for first, size in zip(first_nm, size_nm, strict=True)
     ]
     if shape is None:
         shape = room

@@ -70,14 +70,13 @@ class Microscope:
             for beam_kv in parameters.beam_kv
         )
         self.labels = labels_of(sample, self.plan.voxel_nm[0])
-        # Without drift, what was made ready for one plane serves others.
         self._below = Below(
             self.labels if isinstance(sample, Stack) else sample,
             self.plan.voxel_nm,
             materials,
+            max(self._reach_nm),
             self._detector.secondaries > 0,
             parameters.walls == "periodic",
-            still=bool((self.plan.starts == self.plan.start).all()),
         )
 
     def record(self, index: int, beam: int, cancel: Cancel = never_cancel) -> Recorded:
@@ -85,9 +84,8 @@ class Microscope:
         parameters, plan = self.parameters, self.plan
         beam_kv = parameters.beam_kv[beam]
         electron_seed, *noise_seeds = _seeds(parameters.seed, index, beam_kv)
-        y, x = plan.starts[index, beam].tolist()
         z_nm, reach_nm = float(plan.slice_z_nm[index]), self._reach_nm[beam]
-        ready, plane_z = self._below.plane(z_nm, reach_nm, (y, x))
+        ready, plane_z = self._below.plane(z_nm)
         seen = simulate_monte_carlo(
             ready,
             plane_z,
@@ -95,6 +93,7 @@ class Microscope:
             electrons=parameters.electrons,
             pixel_nm=plan.pixel_nm,
             shape=plan.shape,
+            first_nm=plan.scan_start_nm(index, beam),
             tilt_deg=parameters.tilt_deg,
             probe_nm=parameters.probe_nm,
             detectors=(self._detector,),

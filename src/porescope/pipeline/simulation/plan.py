@@ -30,29 +30,40 @@ class Plan:
     ----------
     slice_z_nm : array of shape (slices,), float64
         Depths of the planes.
-    starts : array of shape (slices, voltages, 2), int
-        First voxel (y, x) that each image shows.
+    first_nm : array of shape (slices, voltages, 2), float64
+        Where each image's first pixel begins, along y and x; beyond the sides of a sample whose
+        walls are periodic.
     start : (int, int)
-        The same in the frame of the truth: that of slice 0 of the voltage nearest to 2 kV.
+        The voxel (y, x) where the truth's does, in the frame of slice 0 of the voltage nearest to
+        2 kV.
     shape : (int, int)
         Pixels (y, x) of an image.
     pixel_nm : float
     voxel_nm : (float, float, float)
         Of the sample.
+    size_nm : array of shape (2,), float64
+        Of the sample, along y and x.
     """
 
     slice_z_nm: NDArray[np.float64]
-    starts: NDArray[np.int64]
+    first_nm: NDArray[np.float64]
     start: Pair
     shape: Pair
     pixel_nm: float
     voxel_nm: tuple[float, float, float]
+    size_nm: NDArray[np.float64]
 
     @property
     def offsets_px(self) -> NDArray[np.float64]:
         """What to add to y, x of each image's content to bring it into the truth's frame."""
-        moved: NDArray[np.float64] = (self.starts - self.start) * self.voxel_nm[1:] / self.pixel_nm
+        start_nm = np.array(self.start) * self.voxel_nm[1:]
+        moved: NDArray[np.float64] = (self.first_nm - start_nm) / self.pixel_nm
         return moved
+
+    def scan_start_nm(self, index: int, beam: int) -> tuple[float, float]:
+        """Return where an image's first pixel begins, within the sample."""
+        y, x = (self.first_nm[index, beam] % self.size_nm).tolist()
+        return y, x
 
     def planes(self) -> NDArray[np.int64]:
         """Return the voxels that lie just below the slices."""
@@ -86,23 +97,22 @@ def planned(sample: Stack | Primitives, parameters: SimulationParameters, reach_
     reference = min(range(beams), key=lambda beam: abs(parameters.beam_kv[beam] - 2.0))
     walk_px -= walk_px[0, reference]
     # What the content moves by, the scan starts before.
-    starts = -np.rint(walk_px * pixel_nm / np.array(voxel_nm[1:])).astype(np.int64)
-    before, after = starts.min(axis=(0, 1)), starts.max(axis=(0, 1))
-    room = np.array(shape[1:])
+    first_nm = -walk_px * pixel_nm
+    sizes_nm = np.array(voxel_nm[1:])
+    size_nm = room_nm = np.array(shape[1:]) * sizes_nm
+    start = np.zeros(2, np.int64)
     if parameters.walls == "mirror":
-        starts -= before
-        room = room - (after - before)
-    rows, columns = (
-        int(count * size / pixel_nm + 1e-3)
-        for count, size in zip(room.tolist(), voxel_nm[1:], strict=True)
-    )
+        start = np.ceil(-first_nm.min(axis=(0, 1)) / sizes_nm).astype(np.int64)
+        first_nm = (first_nm + start * sizes_nm).clip(min=0)
+        room_nm = size_nm - first_nm.max(axis=(0, 1))
+    rows, columns = (int(size / pixel_nm + 1e-3) for size in room_nm.tolist())
     if min(rows, columns) < 1:
         raise PorescopeError(
             f"The sample of {shape[1]} x {shape[2]} voxels (y, x) has no room for an image of "
             f"pixels of {pixel_nm:g} nm that drifts so far; take a larger sample or less drift."
         )
-    y, x = starts[0, reference].tolist()
-    return Plan(slice_z_nm, starts, (y, x), (rows, columns), pixel_nm, voxel_nm)
+    y, x = start.tolist()
+    return Plan(slice_z_nm, first_nm, (y, x), (rows, columns), pixel_nm, voxel_nm, size_nm)
 
 
 def _grid(

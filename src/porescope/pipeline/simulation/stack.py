@@ -89,10 +89,9 @@ def simulate_stack(
 ) -> Simulated:
     """Image a sample slice by slice at one or more voltages.
 
-    The beam scans from voxel to voxel, so drift comes in whole voxels, without interpolation: give
-    voxels smaller than a pixel for finer drift. Images show what all of them have in common room
-    for. Below a plane lies as much of the sample as electrons come back from, or where there is
-    vacuum, through which they fly any way, as fits into memory.
+    The scan of each image begins where the drift has taken it. Images show what all of them have in
+    common room for. Below a plane lies as much of the sample as electrons come back from, or where
+    there is vacuum, through which they fly any way, as fits into memory.
 
     Parameters
     ----------
