@@ -74,6 +74,8 @@ PORESCOPE_HOST_DEVICE inline void set_out(Electrons<Lane, Geometry>& electrons, 
     const RangeAndState<Lane> now = at_row(materials, electrons.material, row);
     electrons.range_nm = now.range_nm;
     electrons.state = now.state;
+    // As the first flight's end is told too, so that what is lost in between is the flight's alone.
+    electrons.state.row = row_at(materials, electrons.material, electrons.range_nm);
 }
 
 template <typename Lane>
