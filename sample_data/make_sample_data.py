@@ -1,6 +1,6 @@
 """Make npg_multivoltage: hierarchical gold in epoxy, as a FIB-SEM sees it at 1, 2 and 4 kV.
 
-Run with ``python sample_data/make_sample_data.py``; takes some minutes. What is simulated is
+Run with ``python sample_data/make_sample_data.py``; takes a minute or two. What is simulated is
 described in npg_multivoltage/README.md.
 """
 
@@ -23,8 +23,7 @@ SEED = 46
 WAVELENGTHS_NM = (160.0, 40.0)
 SOLID_FRACTIONS = (0.6, 0.6)
 PIXEL_NM = 2.5
-# A quarter of a pixel across, since drift comes in whole voxels.
-VOXEL_NM = (2.5, 0.625, 0.625)
+VOXEL_NM = (2.5, 1.25, 1.25)  # half a pixel across, for finer edges
 EDGE_PX = 128
 DEPTH = 306  # planes: the slices, and what 4 kV comes back from
 
@@ -55,8 +54,8 @@ def labels():
         VOXEL_NM,
     )
     plan = Microscope(blank, PARAMETERS).plan
-    drift = np.ptp(plan.starts, axis=(0, 1))
-    shape = (DEPTH, *(EDGE_PX * per_px + drift).tolist())
+    beyond = np.ceil(plan.first_nm.max(axis=(0, 1)) / VOXEL_NM[1]).astype(int)
+    shape = (DEPTH, *(EDGE_PX * per_px + beyond).tolist())
     solid = hierarchical_leveled_wave(
         shape,
         spacing_nm=VOXEL_NM,
