@@ -3,6 +3,8 @@
 #include "bindings.hpp"
 
 NB_MODULE(_core, module) {
+    // Tables and samples are kept until the interpreter ends, which is no leak.
+    nanobind::set_leak_warnings(false);
     porescope::bind_random(module);
     porescope::bind_distance(module);
     porescope::bind_primitives(module);

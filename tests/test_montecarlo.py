@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from porescope import _core
+from porescope import Stack, _core
 from porescope.errors import Cancelled, PorescopeError
 from porescope.imaging import (
     Detector,
@@ -173,8 +173,8 @@ def test_same_bits_on_all_processors_threads_and_portions(materials):
         parts = [
             _core.image_plane(
                 sample.core_materials, sample.geometry, 4.5, 2000.0,
-                (np.cos(np.radians(20)), np.sin(np.radians(20)), 0.0), 37, 2.5, (21, 19), (0.0, 0.0), 1.5,
-                windows.astype(np.float32), True, False, 11, first, min(rows, 21 - first),
+                (np.cos(np.radians(20)), np.sin(np.radians(20)), 0.0), 37, 2.5, (21, 19),
+                (0.0, 0.0), 1.5, windows.astype(np.float32), True, False, 11, first, min(rows, 21 - first),
                 threads, instruction_set,
             )
             for first in range(0, 21, rows)
@@ -331,6 +331,39 @@ def test_bad_input_is_told_in_a_sentence():
     assert "needs the size of its voxels" in sentence(voxel_nm=None)
     assert "labels" in sentence(np.ones((4, 4, 4), np.float32))
     assert "labels" in sentence(np.ones((4, 4), np.uint8))
+    assert "must be a number, not 'two'" in sentence(beam_kv="two")
+    assert "must be a number, not True" in sentence(beam_kv=True)
+    assert "must be a number" in sentence(tilt_deg=None)
+    assert "whole number" in sentence(electrons=True)
+    assert "outside the sample" in sentence(plane_z="top")
+    assert "0 nm" in sentence(probe_nm="thin")
+    assert "seed" in sentence(seed=1.5)
+    assert "room for" in sentence(shape=(1.5, 3))
+    assert "larger than the sample" in sentence(pixel_nm=500)
+    assert "too large" in sentence(pixel_nm=1e-4)
+    assert "too large to follow electrons in" in sentence(voxel_nm=5e6)
+    assert "begin in the sample" in sentence(first_nm=(0, 9))
+    assert "Name materials by their labels" in sentence(materials="0=epoxy")
+    assert "All of the sample is vacuum" in sentence(materials={})
+
+
+def test_a_stack_of_labels_tells_its_voxels():
+    labels = random_labels((12, 8, 8))
+    how = {"materials": GOLD_IN_EPOXY, "beam_kv": 2.0, "electrons": 10, "detectors": "TLD-BSE"}
+    told = simulate_monte_carlo(Stack(labels, (4.0, 3.0, 3.0), is_labels=True), 1, **how)
+    expected = simulate_monte_carlo(labels, 1, voxel_nm=(4.0, 3.0, 3.0), **how)
+    np.testing.assert_array_equal(told["TLD-BSE"], expected["TLD-BSE"])
+
+
+def test_a_scan_begins_where_it_is_told_to():
+    labels = random_labels((12, 16, 16))
+    how = {"voxel_nm": 2.0, "materials": GOLD_IN_EPOXY, "beam_kv": 0.5, "electrons": 1500}
+    whole = simulate_monte_carlo(labels, 0, **how)["bse"]
+    part = simulate_monte_carlo(labels, 0, first_nm=(6.0, 10.0), **how)["bse"]
+    assert part.shape == (13, 11)
+    assert np.corrcoef(part.ravel(), whole[3:, 5:].ravel())[0, 1] > 0.95
+    between = simulate_monte_carlo(labels, 0, first_nm=(1.0, 0.0), pixel_nm=2.0, **how)["bse"]
+    assert between.shape == (15, 16)
 
 
 def test_cancelling_stops_between_portions():

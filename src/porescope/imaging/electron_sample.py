@@ -19,6 +19,7 @@ from porescope.stack import checked_spacing_nm
 
 MOST_MATERIALS = 15
 MOST_VOXELS = 2**31 - 1
+LARGEST_VOXEL_NM = 1e5  # no electron of 30 keV gets as far
 DEFAULT_MATERIALS: Mapping[int, str | Material] = {0: "vacuum", 1: "carbon"}
 # Cells that primitives are sorted into: so many for the size of a typical one, and for the box.
 _CELLS_A_PRIMITIVE = 4
@@ -96,10 +97,14 @@ def electron_sample(
         If the labels are none, one of them has no material, a size makes no sense, or primitives
         tell no box, are vacuum, or are too many or too large for it.
     """
-    if isinstance(sample, Primitives):
-        return _of_primitives(
-            sample, voxel_nm, materials or DEFAULT_MATERIALS, secondaries, periodic
+    if materials is None:
+        materials = DEFAULT_MATERIALS
+    if not isinstance(materials, Mapping):
+        raise PorescopeError(
+            f'Name materials by their labels, such as {{0: "epoxy", 1: "gold"}}, not {materials!r}.'
         )
+    if isinstance(sample, Primitives):
+        return _of_primitives(sample, voxel_nm, materials, secondaries, periodic)
     labels = np.asarray(sample)
     if labels.ndim != 3 or labels.dtype.kind not in "bui":
         raise PorescopeError(
@@ -113,7 +118,12 @@ def electron_sample(
         )
     sizes = [voxel_nm] * 3 if isinstance(voxel_nm, int | float | np.number) else voxel_nm
     spacing_nm = checked_spacing_nm(sizes)
-    numbers, solids = _numbered(labels, materials or DEFAULT_MATERIALS)
+    if max(spacing_nm) > LARGEST_VOXEL_NM:
+        raise PorescopeError(
+            f"Voxels of {max(spacing_nm):g} nm are too large to follow electrons in; take at most "
+            f"{LARGEST_VOXEL_NM:g} nm."
+        )
+    numbers, solids = _numbered(labels, materials)
     voxels = _core.VoxelSample(numbers, spacing_nm)
     if secondaries and voxels.porous:
         voxels.set_surfaces(wall_words(numbers != 0, spacing_nm, periodic))

@@ -18,9 +18,11 @@ from porescope.imaging.device import Device, use_gpu
 from porescope.imaging.electron_sample import ElectronSample, electron_sample
 from porescope.imaging.materials import Material
 from porescope.imaging.transport import check_beam
+from porescope.stack import Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
 MOST_ELECTRONS = 10_000_000
+MOST_PIXELS = 1 << 26
 FWHM_PER_DEVIATION = 2.3548200450309493
 # So many electrons at once, so that progress is told and cancelling heard within a second or two.
 _ELECTRONS_AT_ONCE = 100_000
@@ -45,7 +47,7 @@ class Scan(NamedTuple):
 
 
 def simulate_monte_carlo(
-    sample: Primitives | ElectronSample | NDArray[Any],
+    sample: Primitives | ElectronSample | Stack | NDArray[Any],
     plane_z: float,
     *,
     beam_kv: float,
@@ -70,8 +72,8 @@ def simulate_monte_carlo(
 
     Parameters
     ----------
-    sample : ElectronSample, array of shape (z, y, x) or Primitives
-        What lies above the plane is gone. Labels need ``voxel_nm``; primitives, whose unit is a
+    sample : ElectronSample, Stack of labels, array of shape (z, y, x) or Primitives
+        What lies above the plane is gone. Arrays need ``voxel_nm``; primitives, whose unit is a
         pixel then, ``pixel_nm``. Many planes are faster from an
         :func:`~porescope.imaging.electron_sample`.
     plane_z : float
@@ -120,19 +122,22 @@ def simulate_monte_carlo(
     Cancelled
     """
     check_beam(beam_kv, tilt_deg)
-    if not (isinstance(electrons, int | np.integer) and 1 <= electrons <= MOST_ELECTRONS):
+    whole = isinstance(electrons, int | np.integer) and not isinstance(electrons, bool)
+    if not (whole and 1 <= electrons <= MOST_ELECTRONS):
         raise PorescopeError(
             f"The electrons for each pixel must be a whole number from 1 to {MOST_ELECTRONS:,}, "
             f"not {electrons!r}."
         )
-    if not (isfinite(probe_nm) and probe_nm >= 0):
+    if not (_is_finite(probe_nm) and probe_nm >= 0):
         raise PorescopeError(f"The beam's diameter must be at least 0 nm, not {probe_nm!r}.")
-    if not 0 <= seed < 2**64:
-        raise PorescopeError("The seed must be from 0 to 2^64 - 1.")
+    if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**64):
+        raise PorescopeError(f"The seed must be a whole number from 0 to 2^64 - 1, not {seed!r}.")
+    if isinstance(detectors, str | Detector):
+        detectors = (detectors,)
     ready = _ready(sample, voxel_nm, pixel_nm, shape, materials, secondaries, periodic)
-    if not (isfinite(plane_z) and 0 <= plane_z < ready.shape[0]):
+    if not (_is_finite(plane_z) and 0 <= plane_z < ready.shape[0]):
         raise PorescopeError(
-            f"The plane at {plane_z:g} lies outside the sample, which reaches from 0 to "
+            f"The plane at {plane_z} lies outside the sample, which reaches from 0 to "
             f"{ready.shape[0]}."
         )
     pixel_nm = ready.voxel_nm[2] if pixel_nm is None else pixel_nm
@@ -187,7 +192,7 @@ def simulate_monte_carlo(
 
 
 def _ready(
-    sample: Primitives | ElectronSample | NDArray[Any],
+    sample: Primitives | ElectronSample | Stack | NDArray[Any],
     voxel_nm: float | Sequence[float] | None,
     pixel_nm: float | None,
     shape: Sequence[int] | None,
@@ -205,6 +210,9 @@ def _ready(
         size: float | Sequence[float] | None = pixel_nm
     else:
         size = voxel_nm if voxel_nm is not None else pixel_nm
+        if isinstance(sample, Stack):
+            size = sample.spacing_nm
+            sample = np.asarray(sample.data)
     if size is None:
         raise PorescopeError("A volume of labels needs the size of its voxels in nm.")
     return electron_sample(sample, size, materials, secondaries=secondaries, periodic=periodic)
@@ -216,7 +224,7 @@ def _pixels(
     shape: Sequence[int] | None,
     first_nm: Sequence[float],
 ) -> tuple[int, int]:
-    if not (isfinite(pixel_nm) and pixel_nm > 0):
+    if not (_is_finite(pixel_nm) and pixel_nm > 0):
         raise PorescopeError(f"The pixel size must be above 0 nm, not {pixel_nm!r}.")
     size_nm = [
         count * size for count, size in zip(sample.shape[1:], sample.voxel_nm[1:], strict=True)
@@ -235,9 +243,25 @@ def _pixels(
     ]
     if shape is None:
         shape = room
-    if len(shape) != 2 or not (0 < shape[0] <= room[0] and 0 < shape[1] <= room[1]):
+    if min(room) < 1:
+        raise PorescopeError(
+            f"A pixel of {pixel_nm:g} nm is larger than the sample, {size_nm[0]:g} x "
+            f"{size_nm[1]:g} nm; take smaller ones."
+        )
+    asked = list(shape)
+    whole = len(asked) == 2 and all(isinstance(count, int | np.integer) for count in asked)
+    if not whole or not (0 < asked[0] <= room[0] and 0 < asked[1] <= room[1]):
         raise PorescopeError(
             f"The sample has room for {room[0]} x {room[1]} pixels of {pixel_nm:g} nm, from 1 x 1 "
             f"on, not for {shape!r}."
         )
-    return int(shape[0]), int(shape[1])
+    if asked[0] * asked[1] > MOST_PIXELS:
+        raise PorescopeError(
+            f"An image of {asked[0]} x {asked[1]} pixels of {pixel_nm:g} nm is too large; take "
+            "larger pixels."
+        )
+    return int(asked[0]), int(asked[1])
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and isfinite(value)

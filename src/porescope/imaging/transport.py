@@ -266,6 +266,9 @@ def check_beam(beam_kv: float, tilt_deg: float = 0.0) -> None:
     PorescopeError
         If the voltage is not from 0.1 to 30 kV, or the tilt not from 0 to less than 90 degrees.
     """
+    for what, value in (("beam's kV", beam_kv), ("tilt in degrees", tilt_deg)):
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            raise PorescopeError(f"The {what} must be a number, not {value!r}.")
     if not LOWEST_BEAM_KV <= beam_kv <= HIGHEST_BEAM_KV:
         raise PorescopeError(
             f"A beam of {beam_kv} kV is outside the scattering tables; take "
