@@ -174,8 +174,8 @@ def test_same_bits_on_all_processors_threads_and_portions(materials):
             _core.image_plane(
                 sample.core_materials, sample.geometry, 4.5, 2000.0,
                 (np.cos(np.radians(20)), np.sin(np.radians(20)), 0.0), 37, 2.5, (21, 19),
-                (0.0, 0.0), 1.5, windows.astype(np.float32), True, False, 11, first, min(rows, 21 - first),
-                threads, instruction_set,
+                (0.0, 0.0), 1.5, windows.astype(np.float32), True, False, 11, first,
+                min(rows, 21 - first), threads, instruction_set,
             )
             for first in range(0, 21, rows)
         ]  # fmt: skip
