@@ -80,6 +80,13 @@ def test_the_whole_way(voltages, tmp_path):
     assert len(load_workspace(out)[0].images) == 2
 
 
+@pytest.mark.parametrize("region", [(0, 1, None, None), (None, None, 0, 1), (0, 1, 0, 1)])
+def test_a_single_row_or_column_is_reported(voltages, tmp_path, region):
+    steps = ("load", ("crop", {"region": region}), ("segment", {"clusters": 2}))
+    out = run_recipe(recipe_for(voltages, *steps), tmp_path / "result")
+    assert (out / "report.html").read_text().count("data:image/png;base64,") == 2
+
+
 def test_replaying_the_provenance_gives_the_same_bytes(voltages, tmp_path):
     first = run_recipe(recipe_for(voltages), tmp_path / "first")
     again = run_recipe(read_recipe(first / "provenance.json"), tmp_path / "again")

@@ -102,7 +102,8 @@ def _middle(workspace: Workspace) -> Figure:
         if labels is not None and labels.shape[1:] == image.shape[1:]:
             nearest = int(np.abs(labels.slice_z_nm - image.slice_z_nm[middle]).argmin())
             solid = np.asarray(labels.data[nearest]) > 0
-            if solid.any() and not solid.all():
+            # Matplotlib draws no contour through a single row or column.
+            if min(solid.shape) > 1 and solid.any() and not solid.all():
                 ax.contour(
                     solid, levels=[0.5], colors=OUTLINE, linewidths=0.8, extent=extent,
                     origin="upper",
