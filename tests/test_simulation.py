@@ -234,6 +234,21 @@ def test_a_sample_that_ends_too_close_is_told():
     assert porous.notes
 
 
+@pytest.mark.parametrize(
+    ("name", "much", "little", "helps"),
+    [
+        ("curtains", 0.5, 0.05, "take less curtains"),
+        ("detector_noise", 0.3, 0.03, "take less detector noise"),
+        ("poisson_levels", 4, 400, "take more poisson_levels"),
+    ],
+)
+def test_of_white_pixels_it_is_told_what_helps(name, much, little, helps):
+    how = {**QUICK, "electrons": 100}
+    (note,) = simulate_stack(uniform(), {**how, name: much}).notes
+    assert note.endswith(f"as white as can be; {helps}.")
+    assert not simulate_stack(uniform(), {**how, name: little}).notes
+
+
 def test_secondaries_come_out_of_the_detector_that_sees_them():
     how = {**QUICK, "electrons": 100, "materials": "0=vacuum, 1=gold", "detector": "SE"}
     found = simulate_stack(uniform(1), how)
@@ -301,9 +316,12 @@ def test_a_material_can_be_a_formula_with_its_density():
         ({"materials": "0=vacuum,1=vacuum"}, "vacuum"),
         ({"materials": "0=epoxy,1=copper", "detector": "SE"}, "secondary electrons copper"),
         ({"electrons": 0}, "electrons is 0"),
-        ({"first_nm": 200}, "outside the sample"),
+        ({"first_nm": 200}, "first slice at 200 nm lies outside the sample, which is 100 nm deep"),
+        ({"first_nm": 1000, "slices": None}, "first slice at 1000 nm lies outside the sample"),
         ({"slices": 100}, "outside the sample"),
-        ({"slices": None, "beam_kv": (10,)}, "take a deeper sample"),
+        ({"slices": None, "beam_kv": (10,)}, "at 10 kV .* use a lower voltage"),
+        ({"slices": None, "beam_kv": (0.5, 1, 8, 10)}, "at 10 kV .* leave out 8 and 10 kV"),
+        ({"slices": None, "first_nm": 30, "materials": "0=vacuum,1=gold"}, "with vacuum in it"),
         ({"deviation_nm": 11}, "deviate"),
         ({"detector": "nose"}, "detector is 'nose'"),
         ({"detector": "EsB", "beam_kv": (0.4,)}, "EsB sees no electron"),
@@ -314,6 +332,7 @@ def test_a_material_can_be_a_formula_with_its_density():
         ({"drift_px": 100, "slices": 3}, "no room"),
         ({"pixel_nm": 1000}, "no room"),
         ({"tilt_deg": 90}, "tilt_deg"),
+        ({"edge_blur_px": 101}, "edge_blur_px is 101, but must be at most 100"),
         ({"colour": 1}, "no parameter 'colour'"),
     ],
 )

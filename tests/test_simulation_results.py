@@ -260,6 +260,13 @@ def test_steps_refuse_in_a_sentence(tmp_path):
         )
 
 
+def test_a_recipe_that_draws_its_sample_refuses_an_input(tmp_path, source):
+    recipe = Recipe.of(("sample", DRAWN), ("simulate", QUICK), inputs=(source,))
+    with pytest.raises(PorescopeError, match=r"no use for the input .*gold\.ome\.zarr"):
+        run_recipe(recipe, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
+
+
 def test_the_step_warns_of_a_sample_that_ends_too_close(labels):
     step = find_step("simulate")
     parameters = step.parse({"electrons": 5, "slices": 1, "beam_kv": (5,)})

@@ -84,6 +84,11 @@ def sample(
     """Draw a sample to be imaged."""
     if parameters.kind == "list":
         raise PorescopeError("A list of primitives is an input of the recipe, not a sample step.")
+    if workspace.inputs:
+        raise PorescopeError(
+            f"The recipe draws its own sample and has no use for the input {workspace.inputs[0]}; "
+            "leave out the input or the sample step."
+        )
     return replace(
         workspace, sample=draw_sample(parameters.kind, parameters.parameters, progress, cancel)
     )

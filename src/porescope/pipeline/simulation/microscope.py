@@ -64,7 +64,7 @@ class Microscope:
         made_of = list(materials.values())
         _check_secondaries(self._detector, made_of)
         self._reach_nm = [reach_nm(made_of, beam_kv) for beam_kv in parameters.beam_kv]
-        self.plan = planned(sample, parameters, max(self._reach_nm))
+        self.plan = planned(sample, parameters, self._reach_nm)
         self.exposures = tuple(
             Exposure.of(parameters, made_of, self._detector, beam_kv)
             for beam_kv in parameters.beam_kv

@@ -132,7 +132,7 @@ class SimulationParameters(Parameters):
         0.0, ge=0, description="standard deviation of the detector's noise, as a share of white"
     )
     edge_blur_px: float = Field(
-        0.0, ge=0, description="standard deviation in pixels of a blur of edges alone"
+        0.0, ge=0, le=100, description="standard deviation in pixels of a blur of edges alone"
     )
     curtains: float = Field(
         0.0, ge=0, description="standard deviation of the brightness of stripes from milling"

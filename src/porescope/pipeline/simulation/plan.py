@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,12 +84,14 @@ def reach_nm(materials: Iterable[Material], beam_kv: float) -> float:
     return max(float(residual_range_nm(made, energy_ev)[0]) for made in materials) / 2
 
 
-def planned(sample: Stack | Primitives, parameters: SimulationParameters, reach_nm: float) -> Plan:
-    """Return where the images lie, from how deep electrons come back and the parameters."""
+def planned(
+    sample: Stack | Primitives, parameters: SimulationParameters, reaches_nm: Sequence[float]
+) -> Plan:
+    """Return where the images lie, from the reach at each voltage and the parameters."""
     voxel_nm, shape = _grid(sample, parameters)
     pixel_nm = parameters.pixel_nm or voxel_nm[COLUMNS]
     depth_nm = shape[SLICES] * voxel_nm[SLICES]
-    slice_z_nm = _slice_z_nm(parameters, depth_nm, reach_nm)
+    slice_z_nm = _slice_z_nm(parameters, depth_nm, reaches_nm)
     beams = len(parameters.beam_kv)
     walk_px = drift_offsets_px(
         len(slice_z_nm) * beams, walk_px=parameters.drift_px, seed=parameters.seed
@@ -135,12 +137,17 @@ def _grid(
 
 
 def _slice_z_nm(
-    parameters: SimulationParameters, depth_nm: float, reach_nm: float
+    parameters: SimulationParameters, depth_nm: float, reaches_nm: Sequence[float]
 ) -> NDArray[np.float64]:
     mean_nm, first_nm = parameters.mean_nm, parameters.first_nm
+    if first_nm >= depth_nm:
+        raise PorescopeError(
+            f"The first slice at {first_nm:g} nm lies outside the sample, which is {depth_nm:g} nm "
+            "deep; begin higher up."
+        )
     count = parameters.slices
     # In vacuum no depth is enough: Prill et al. leave the lower three quarters.
-    needed_nm = reach_nm if math.isfinite(reach_nm) else 0.75 * depth_nm
+    needed_nm = max(reaches_nm) if math.isfinite(max(reaches_nm)) else 0.75 * depth_nm
     if count is None:
         count = int(min(2 * (depth_nm - first_nm) / mean_nm, MOST_SLICES)) + 10
     found = first_nm + gamma_slice_z_nm(
@@ -149,11 +156,7 @@ def _slice_z_nm(
     if parameters.slices is None:
         found = found[found <= depth_nm - needed_nm]
         if not found.size:
-            raise PorescopeError(
-                f"The sample is {depth_nm:g} nm deep, and electrons come back from {needed_nm:.0f} "
-                f"nm below the first slice at {first_nm:g} nm; take a deeper sample, or say how "
-                "many slices there are to be all the same."
-            )
+            raise _too_shallow(parameters, depth_nm, reaches_nm)
     if found[-1] >= depth_nm:
         raise PorescopeError(
             f"Slice {int(np.argmax(found >= depth_nm))} would lie at "
@@ -161,3 +164,27 @@ def _slice_z_nm(
             "deep; take fewer slices or thinner ones."
         )
     return found
+
+
+def _too_shallow(
+    parameters: SimulationParameters, depth_nm: float, reaches_nm: Sequence[float]
+) -> PorescopeError:
+    """Return what to say where not even the first slice has enough of the sample below it."""
+    first_nm = parameters.first_nm
+    begins = f"The sample is {depth_nm:g} nm deep, and "
+    ends = "take a deeper sample, or say how many slices there are to be all the same."
+    if math.isinf(max(reaches_nm)):
+        return PorescopeError(
+            f"{begins}with vacuum in it the lower three quarters are left below the slices, but "
+            f"the first is at {first_nm:g} nm; begin higher up, {ends}"
+        )
+    beams = list(zip(reaches_nm, parameters.beam_kv, strict=True))
+    longest_nm, worst_kv = max(beams)
+    too_far = [f"{kv:g}" for reach_nm, kv in beams if first_nm + reach_nm > depth_nm]
+    helps = "use a lower voltage"
+    if len(too_far) < len(beams):
+        helps = f"leave out {' and '.join(too_far)} kV"
+    return PorescopeError(
+        f"{begins}at {worst_kv:g} kV electrons come back from {longest_nm:.0f} nm below the first "
+        f"slice at {first_nm:g} nm; {helps}, {ends}"
+    )

@@ -74,9 +74,23 @@ class Simulated:
             if white.mean() > TOO_MANY_WHITE:
                 found.append(
                     f"At {image.beam_kv:g} kV {100 * white.mean():.1f} % of the pixels are as "
-                    "white as can be; follow more electrons, so that they scatter less."
+                    f"white as can be; {self._darker()}."
                 )
         return found
+
+    def _darker(self) -> str:
+        """Return what makes fewer pixels white."""
+        asked = self.exposures[0].parameters
+        # The exposure leaves room for the noise of electrons, not for what comes on top.
+        on_top = {
+            "less curtains": asked.curtains > 0,
+            "less detector noise": asked.detector_noise > 0,
+            "more poisson_levels": asked.poisson_levels is not None,
+        }
+        helps = [words for words, present in on_top.items() if present]
+        if helps:
+            return f"take {' or '.join(helps)}"
+        return "follow more electrons, so that they scatter less"
 
 
 def simulate_stack(
