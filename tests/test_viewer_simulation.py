@@ -525,6 +525,30 @@ def test_stacks_become_layers_where_the_sample_is(qtbot, panel, viewer):
     assert low <= viewer.dims.point[0] <= high
 
 
+@pytest.mark.parametrize("secondaries", [False, True])
+def test_after_a_run_the_preview_comes_back_before_the_stacks(qtbot, panel, viewer, secondaries):
+    panel.form["slices"].value = "2"
+    panel.secondaries.setChecked(secondaries)
+    preview(qtbot, panel)
+    shown = previews(viewer)
+    assert "Made" in run(qtbot, panel)
+    assert not any(layer.visible for layer in shown)
+    panel.told.say(None)
+    preview(qtbot, panel)
+    assert previews(viewer) == list(viewer.layers)[-len(shown) :] == shown
+    assert all(layer.visible for layer in shown)
+    assert viewer.canvas.grid.enabled == secondaries
+    # What the user hides while the preview runs stays hidden, until there is another sample.
+    shown[0].visible = False
+    viewer.dims.set_current_step(0, 2)
+    wait_for(qtbot, panel, "Plane at 12.5 nm, 2 kV: 24 of 24")
+    assert not shown[0].visible
+    viewer.add_layer(sample_of(name="others"))
+    panel.sample.setCurrentText("others")
+    qtbot.wait_until(lambda: shown[0].visible, timeout=PATIENCE_MS)
+    assert list(viewer.layers)[-len(shown) :] == shown
+
+
 def test_a_run_that_is_cancelled_leaves_nothing(qtbot, panel, viewer, session):
     panel.form["electrons"].value = 1_000_000
     qtbot.mouseClick(panel.runner.run_button, Qt.MouseButton.LeftButton)

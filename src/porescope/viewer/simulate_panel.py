@@ -75,12 +75,13 @@ class SimulatePanel(Panel):
         self._preview = Preview()
         self._shot: tuple[Layer, Shot] | None = None
         self._layers: list[Layer] = []
+        self._to_front = False
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLED_MS)
         self._settled.timeout.connect(self._ask)
         self.live.toggled.connect(self._switch)
-        self.sample.currentTextChanged.connect(self._ask)
+        self.sample.currentTextChanged.connect(self._show_anew)
         self.beam_kv.currentTextChanged.connect(self._ask)
         self.secondaries.toggled.connect(self._ask)
         self.form.container.changed.connect(self._edited)
@@ -165,6 +166,11 @@ class SimulatePanel(Panel):
         if on:
             self.viewer.dims.ndisplay = 2
             self._preview = Preview()  # labels may have been painted meanwhile
+        self._show_anew()
+
+    def _show_anew(self, event: Any = None) -> None:
+        """Ask for images that come before all others, whatever was hidden or added meanwhile."""
+        self._to_front = True
         self._ask()
 
     def _edited(self, event: Any = None) -> None:
@@ -246,6 +252,17 @@ class SimulatePanel(Panel):
             set_changed(shown, attributes)
             shown.refresh(extent=False)
         self._layers += self.show_layers(made[len(self._layers) :])
+        if self._to_front:
+            self._to_front = False
+            self._bring_to_front()
+            arranged = arranged and (len(made) == 1 or self.viewer.canvas.grid.enabled)
         if not arranged:
             self.viewer.canvas.grid.enabled = len(made) > 1
             self.viewer.reset_view()
+
+    def _bring_to_front(self) -> None:
+        for shown in self._layers:
+            shown.visible = True
+        layers = self.viewer.layers
+        if list(layers)[-len(self._layers) :] != self._layers:
+            layers.move_multiple([layers.index(shown) for shown in self._layers], -1)
