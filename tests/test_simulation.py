@@ -249,6 +249,13 @@ def test_of_white_pixels_it_is_told_what_helps(name, much, little, helps):
     assert not simulate_stack(uniform(), {**how, name: little}).notes
 
 
+def test_edges_that_secondaries_make_white_take_another_detector():
+    how = {**QUICK, "electrons": 100, "materials": "0=vacuum, 1=gold"}
+    notes = simulate_stack(gold_in_epoxy(), {**how, "detector": "SE"}).notes
+    assert any("white" in note and "a detector of back-scattered" in note for note in notes)
+    assert not any("white" in note for note in simulate_stack(gold_in_epoxy(), how).notes)
+
+
 def test_secondaries_come_out_of_the_detector_that_sees_them():
     how = {**QUICK, "electrons": 100, "materials": "0=vacuum, 1=gold", "detector": "SE"}
     found = simulate_stack(uniform(1), how)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from porescope.correct import Alignment
 from porescope.geometry import Primitives
+from porescope.imaging.detectors import as_detector
 from porescope.pipeline.simulation.exposure import Exposure
 from porescope.pipeline.simulation.microscope import Microscope, Recorded
 from porescope.pipeline.simulation.parameters import SimulationParameters
@@ -81,13 +82,17 @@ class Simulated:
     def _darker(self) -> str:
         """Return what makes fewer pixels white."""
         asked = self.exposures[0].parameters
-        # The exposure leaves room for the noise of electrons, not for what comes on top.
-        on_top = {
+        secondaries = as_detector(asked.detector).secondaries > 0
+        # The exposure leaves room for the noise of electrons, not for what comes on top, nor for
+        # edges and slopes much brighter than the flat material it is made for.
+        beyond = {
             "less curtains": asked.curtains > 0,
             "less detector noise": asked.detector_noise > 0,
             "more poisson_levels": asked.poisson_levels is not None,
+            "a detector of back-scattered electrons": secondaries,
+            "less tilt": asked.tilt_deg > 0 and not secondaries,
         }
-        helps = [words for words, present in on_top.items() if present]
+        helps = [words for words, present in beyond.items() if present]
         if helps:
             return f"take {' or '.join(helps)}"
         return "follow more electrons, so that they scatter less"
