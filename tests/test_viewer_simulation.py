@@ -193,6 +193,29 @@ def test_rounds_stop_when_asked(monkeypatch):
         preview.sharpen(look, cancel)
 
 
+@pytest.mark.parametrize("as_primitives", [False, True])
+def test_a_sample_that_ends_too_close_below_is_told(as_primitives):
+    """In words and numbers as a stack tells it."""
+    sample = Stack(np.zeros((40, 12, 12), np.uint8), (10, 10, 10), is_labels=True)
+    if as_primitives:
+        sample = Primitives(spheres=[[20, 6, 6, 2]], shape=(40, 12, 12))
+    asked = SimulationParameters(beam_kv=(1.0, 3.0), electrons=60, pixel_nm=10.0, slices=1)
+    shared = [
+        Subject(sample, (10, 10, 10), (0, 0, 0), asked.model_copy(update={"first_nm": z_nm}))
+        for z_nm in (50.0, 250.0, 380.0)  # enough, barely enough for 3 kV, and too little below
+    ]
+    for imaged, plane_z in zip(shared, (5.0, 25.0, 38.0), strict=True):
+        stack = simulate_stack(sample, imaged.parameters)
+        for beam_kv, (expected,) in zip((1.0, 3.0), stack.transmitted.T, strict=True):
+            exposed = sharpened(Shot(imaged, plane_z, beam_kv))
+            assert exposed.transmitted == pytest.approx(expected, rel=0.1, abs=0.002)
+            said = "The sample ends too close below: " in exposed.summary
+            assert said == any(f"{beam_kv:g} kV: up to" in note for note in stack.notes)
+            if said:
+                assert f"{100 * exposed.transmitted:.1f} % of the electrons" in exposed.summary
+    assert any(stack.notes)
+
+
 def test_a_sample_is_made_ready_once(monkeypatch):
     made, original = [], simulation.electron_sample
     monkeypatch.setattr(

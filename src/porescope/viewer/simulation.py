@@ -27,6 +27,8 @@ from porescope.imaging.montecarlo import simulate_monte_carlo
 from porescope.pipeline.run import Report, run_step, tell_nobody
 from porescope.pipeline.simulation import SimulationParameters, parse_materials
 from porescope.pipeline.simulation.exposure import Exposure
+from porescope.pipeline.simulation.plan import reach_nm
+from porescope.pipeline.simulation.stack import TOO_MANY_TRANSMITTED
 from porescope.pipeline.step import find_step
 from porescope.pipeline.workspace import Workspace, load_workspace
 from porescope.stack import COLUMNS, SLICES, Stack
@@ -174,6 +176,8 @@ class Exposed:
         A pixel; 0 for a first look at fewer and larger pixels.
     signals : mapping of str to array of shape (y, x), float64
         For each electron of the beam, by the name of the detector.
+    transmitted : float
+        Share of electrons that left below the sample and might have come back.
     images : mapping of str to array of shape (y, x), float32
         Whole grey values, as in the stack.
     """
@@ -181,6 +185,7 @@ class Exposed:
     shot: Shot
     electrons: int
     signals: Mapping[str, NDArray[np.float64]]
+    transmitted: float
     images: Mapping[str, NDArray[np.float32]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -198,13 +203,19 @@ class Exposed:
 
     @property
     def summary(self) -> str:
-        """What it is, in one sentence."""
+        """What it is, in one sentence, and in another what is wrong with it."""
         shot = self.shot
         seen = f"{self.electrons} of {shot.asked} electrons a pixel"
-        return (
+        told = (
             f"Plane at {shot.z_nm:g} nm, {shot.beam_kv:g} kV: "
             f"{seen if self.electrons else 'a first look'}."
         )
+        if self.transmitted > TOO_MANY_TRANSMITTED:
+            told += (
+                f" The sample ends too close below: {100 * self.transmitted:.1f} % of the "
+                "electrons left it below, and what they could have told is missing."
+            )
+        return told
 
     @property
     def finished(self) -> bool:
@@ -265,10 +276,9 @@ class Preview:
         ready, _ = self._made_ready(shot)
         rows, columns = _pixels(ready, shot.subject.pixel_nm)
         wider = min(math.ceil(math.sqrt(rows * columns / LOOK_PIXELS)), rows, columns)
-        seen = self._seen(shot, LOOK_ELECTRONS, 0, wider)
-        return Exposed(
-            shot, 0, {name: _widened(part, wider, rows, columns) for name, part in seen.items()}
-        )
+        seen, transmitted = self._seen(shot, LOOK_ELECTRONS, 0, wider)
+        signals = {name: _widened(part, wider, rows, columns) for name, part in seen.items()}
+        return Exposed(shot, 0, signals, transmitted)
 
     def sharpen(self, exposed: Exposed, cancel: Cancel = never_cancel) -> Exposed:
         """Return the plane with some rounds of electrons more, up to as many as asked for.
@@ -281,20 +291,22 @@ class Preview:
             If ``cancel()`` became true.
         """
         shot, electrons, signals = exposed.shot, exposed.electrons, exposed.signals
+        transmitted = exposed.transmitted
         a_round = max(1, ELECTRONS_A_ROUND // next(iter(signals.values())).size)
         rounds = range(electrons, shot.asked, a_round)
         end = time.monotonic() + SHOWN_EVERY_S
         for begin in track(rounds, cancel=cancel):
             more = min(a_round, shot.asked - begin)
-            seen = self._seen(shot, more, 1 + begin, cancel=cancel)
+            seen, lost = self._seen(shot, more, 1 + begin, cancel=cancel)
             electrons = begin + more
             share = more / electrons
             signals = {
                 name: (1 - share) * signals[name] + share * part for name, part in seen.items()
             }
+            transmitted = (1 - share) * transmitted + share * lost
             if time.monotonic() > end:
                 break
-        return Exposed(shot, electrons, signals)
+        return Exposed(shot, electrons, signals, transmitted)
 
     def _seen(
         self,
@@ -303,7 +315,8 @@ class Preview:
         number: int,
         wider: int = 1,
         cancel: Cancel = never_cancel,
-    ) -> dict[str, NDArray[np.float64]]:
+    ) -> tuple[dict[str, NDArray[np.float64]], float]:
+        """Return images by their names, and the share of electrons missing from them."""
         ready, plane_z = self._made_ready(shot)
         parameters = shot.subject.parameters
         detector = as_detector(parameters.detector)
@@ -324,7 +337,8 @@ class Preview:
         signals = {detector.name: seen[detector.name]}
         if shot.secondaries:
             signals[SECONDARY] = seen["se"]
-        return {name: signal.astype(np.float64) for name, signal in signals.items()}
+        transmitted = 0.0 if _is_deep_enough(shot, ready) else float(seen["transmitted"].mean())
+        return {name: signal.astype(np.float64) for name, signal in signals.items()}, transmitted
 
     def _made_ready(self, shot: Shot) -> tuple[ElectronSample, float]:
         """Return the sample about a plane, and the plane in it."""
@@ -388,6 +402,15 @@ def _tells_of_secondaries(shot: Shot) -> bool:
                 "back-scattered ones only."
             )
     return wanted
+
+
+def _is_deep_enough(shot: Shot, ready: ElectronSample) -> bool:
+    """Return whether no electron that leaves below would have come back."""
+    sample = shot.subject.sample
+    planes = sample.shape[SLICES] if isinstance(sample, Stack) else ready.shape[SLICES]
+    materials = parse_materials(shot.subject.parameters.materials).values()
+    depth_nm = planes * shot.subject.voxel_nm[SLICES]
+    return shot.z_nm + reach_nm(materials, shot.beam_kv) <= depth_nm
 
 
 def _planes_about(shot: Shot) -> tuple[int, int]:
