@@ -40,8 +40,8 @@ def rate(sample: ElectronSample, beam_kv: float, secondaries: bool, instruction_
         started = time.process_time()
         _core.image_plane(
             sample.core_materials, sample.geometry, 10.0, 1000 * beam_kv, (1.0, 0.0, 0.0),
-            electrons, VOXEL_NM, (EDGE, EDGE), (0.0, 0.0), 0.0, NO_WINDOWS, secondaries, False, 0, 0, EDGE,
-            threads=1, instruction_set=instruction_set,
+            electrons, VOXEL_NM, (EDGE, EDGE), (0.0, 0.0), 0.0, NO_WINDOWS,
+            secondaries, False, 0, 0, EDGE, threads=1, instruction_set=instruction_set,
         )  # fmt: skip
         found = electrons * EDGE * EDGE / (time.process_time() - started)
         best, electrons = max(best, found), max(1, round(found / EDGE / EDGE))
