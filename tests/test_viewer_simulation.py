@@ -18,7 +18,7 @@ if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get(
     pytest.skip("windows need a display; try xvfb-run", allow_module_level=True)
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QPoint, Qt, QTimer
 
 from porescope.pipeline.sample_results import Shown, show_primitives
 from porescope.pipeline.simulation import SimulationParameters, simulate_stack
@@ -595,6 +595,25 @@ def test_what_makes_no_sense_is_said(qtbot, panel, viewer):
 def test_the_section_opens_from_the_menus(make_napari_viewer):
     viewer = make_napari_viewer()
     assert isinstance(open_dock(viewer, "simulate"), SimulatePanel)
+
+
+def test_the_button_and_what_is_said_are_in_the_window(qtbot, viewer):
+    viewer.add_layer(sample_of())
+    dock = Dock(viewer)
+    qtbot.addWidget(dock)
+    dock.resize(330, 850)  # of a window of 1500 x 950
+    dock.show()
+    dock.reset_choices()
+    panel = dock.open_section("simulate")
+    panel.told.say("A sentence. " * 15)
+    panel.runner.bar.setVisible(True)
+    panel.runner.say("A sentence. " * 15)
+    qtbot.wait(200)  # until all is laid out
+    seen = dock.viewport().rect()
+    for part in (panel.told, panel.runner.run_button, panel.runner.bar, panel.runner.message):
+        place = part.rect().translated(part.mapTo(dock.viewport(), QPoint()))
+        assert place.height() > 0
+        assert seen.contains(place)
 
 
 def test_closing_the_dock_during_a_preview(qtbot, viewer):

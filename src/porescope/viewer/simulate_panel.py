@@ -69,7 +69,8 @@ class SimulatePanel(Panel):
         self.fields.addRow(self.secondaries)
         self.fields.addRow(self.told)
         self.form = Form(SimulationParameters)
-        self.column.insertWidget(2, self.form.container.native)
+        # So long a form would push the button and what is said out of the window.
+        self.column.addWidget(self.form.container.native)
 
         self._latest = Latest(self, session, self._show, self._fail)
         self._preview = Preview()
