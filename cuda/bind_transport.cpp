@@ -19,6 +19,7 @@
 
 #include "body_sample.hpp"
 #include "gpu_tasks.hpp"
+#include "instruction_sets.hpp"
 #include "montecarlo.hpp"
 #include "parallel.hpp"
 #include "voxel_sample.hpp"
@@ -164,26 +165,15 @@ class VoxelSample {
     std::vector<std::uint32_t> surfaces_;
 };
 
-struct InstructionSet {
-    const char* name;
-    bool available;
-    MonteCarlo monte_carlo;
-};
-
 MonteCarlo monte_carlo_on(const std::string& instruction_set) {
-    const InstructionSet sets[] = {
+    static const std::vector<InstructionSet<MonteCarlo>> sets{
 #ifdef PORESCOPE_VECTORS
-        {"avx512", __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"),
-         avx512_monte_carlo()},
-        {"avx2", static_cast<bool>(__builtin_cpu_supports("avx2")), avx2_monte_carlo()},
+        {"avx512", avx512_monte_carlo()},
+        {"avx2", avx2_monte_carlo()},
 #endif
-        {"plain", true, plain_monte_carlo()},
+        {"plain", plain_monte_carlo()},
     };
-    for (const InstructionSet& set : sets)
-        if (set.available && (instruction_set.empty() || instruction_set == set.name))
-            return set.monte_carlo;
-    throw std::invalid_argument("This processor does not have the instruction set " +
-                                instruction_set + ".");
+    return find_set(sets, instruction_set).offer;
 }
 
 // The regions of layers given from the top, each with a material (vacuum too) and a thickness, of

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <stdexcept>
 #include <utility>
 
 #include "heightfield_tile.hpp"
+#include "instruction_sets.hpp"
 #include "parallel.hpp"
 
 namespace porescope {
@@ -17,28 +17,17 @@ constexpr std::size_t tile_area = tile_size * tile_size;
 constexpr std::size_t tiles_at_once = 8;
 constexpr std::size_t most_sweep_bytes = 512u << 20;
 
-struct InstructionSet {
-    const char* name;
-    bool available;
-    TileExtractor (*tile_extractor)(int layers);
-};
+using TileSet = InstructionSet<TileExtractor (*)(int layers)>;
 
-const std::vector<InstructionSet>& known_sets() {
-    static const std::vector<InstructionSet> sets{
+const std::vector<TileSet>& known_sets() {
+    static const std::vector<TileSet> sets{
 #ifdef PORESCOPE_VECTORS
-        {"avx512", __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"),
-         avx512_tile_extractor},
-        {"avx2", static_cast<bool>(__builtin_cpu_supports("avx2")), avx2_tile_extractor},
+        {"avx512", avx512_tile_extractor},
+        {"avx2", avx2_tile_extractor},
 #endif
-        {"plain", true, plain_tile_extractor},
+        {"plain", plain_tile_extractor},
     };
     return sets;
-}
-
-const InstructionSet& find_set(const std::string& name) {
-    for (const InstructionSet& set : known_sets())
-        if (set.available && (name.empty() || name == set.name)) return set;
-    throw std::invalid_argument("This processor does not have the instruction set " + name + ".");
 }
 
 void prefetch_to_write(const float* pixel) {
@@ -59,8 +48,8 @@ struct WorkSpace {
 
 std::vector<std::string> instruction_sets() {
     std::vector<std::string> names;
-    for (const InstructionSet& set : known_sets())
-        if (set.available) names.push_back(set.name);
+    for (const TileSet& set : known_sets())
+        if (runs_here(set.name)) names.push_back(set.name);
     return names;
 }
 
@@ -68,12 +57,12 @@ std::vector<std::string> instruction_sets() {
 struct Sweep {
     double plane;
     int layers;
-    const InstructionSet* set;
+    const TileSet* set;
     std::vector<TileMemory> tiles;
     std::unique_ptr<WorkSpace> space;
     std::unique_ptr<float[]> views;
 
-    bool is_for(int its_layers, const InstructionSet& its_set) const {
+    bool is_for(int its_layers, const TileSet& its_set) const {
         return layers == its_layers && set == &its_set;
     }
 };
@@ -83,8 +72,8 @@ HeightfieldPlanes::~HeightfieldPlanes() = default;
 
 void HeightfieldPlanes::extract(double plane_z, int layers, const std::vector<float*>& channels,
                                 std::size_t threads, const std::string& instruction_set) {
-    const InstructionSet& set = find_set(instruction_set);
-    const TileExtractor extractor = set.tile_extractor(layers);
+    const TileSet& set = find_set(known_sets(), instruction_set);
+    const TileExtractor extractor = set.offer(layers);
     const BinsView view = bins_.view();
     const std::size_t rows = bins_.rows(), columns = bins_.columns(), tiles = bins_.tile_count();
     const std::size_t view_floats = channels.size() * tile_area;
