@@ -193,7 +193,7 @@ def step(
 
 def steps() -> dict[str, Step]:
     """Return all steps by name, in the order of the work."""
-    import porescope.pipeline.steps  # noqa: F401  (registers them)
+    import porescope.pipeline.catalogue  # noqa: F401  (registers them)
 
     return dict(_REGISTERED)
 

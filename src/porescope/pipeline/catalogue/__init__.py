@@ -1,0 +1,5 @@
+"""The steps a recipe can have, in the order of the work."""
+
+from porescope.pipeline.catalogue import load, sample, align, segment, slices, measure  # isort: skip
+
+__all__ = ["align", "load", "measure", "sample", "segment", "slices"]

@@ -1,0 +1,57 @@
+"""Opening stacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from porescope.errors import PorescopeError
+from porescope.pipeline.step import Parameters, step
+from porescope.pipeline.workspace import Workspace
+from porescope.stack import Stack
+from porescope.tracking import Cancel, Progress
+
+Length = Annotated[float, Field(gt=0)]
+Spacing = tuple[Length | None, Length | None, Length | None]
+
+
+class LoadParameters(Parameters):
+    """What the files do not tell."""
+
+    spacing_nm: Spacing | None = Field(
+        None, description="voxel size z, y, x in nm, where the files do not tell it"
+    )
+    beam_kv: float | None = Field(
+        None, gt=0, description="beam energy in kV of a single stack, where its file does not tell"
+    )
+    truth: Path | None = Field(
+        None, description="labels to score against; beside the input if relative"
+    )
+
+
+@step("load", saved=False, panel=False)  # the window's own panel can ask
+def load(
+    workspace: Workspace, parameters: LoadParameters, *, progress: Progress, cancel: Cancel
+) -> Workspace:
+    """Read the stacks, one for each voltage, with voxel size and slice positions."""
+    from porescope.io import is_voltage_folder, read_stack, read_voltages
+
+    if not workspace.inputs:
+        raise PorescopeError("There is no input; name a stack file or a folder.")
+    images: list[Stack] = []
+    for path in workspace.inputs:
+        if is_voltage_folder(path):
+            images += read_voltages(path, spacing_nm=parameters.spacing_nm)
+        else:
+            images.append(read_stack(path, parameters.spacing_nm, parameters.beam_kv))
+    images.sort(key=lambda stack: stack.beam_kv or 0.0)
+    truth = None
+    if parameters.truth is not None:
+        first = workspace.inputs[0]
+        folder = first if first.is_dir() else first.parent
+        spacing_nm = None if parameters.truth.suffix else images[0].spacing_nm
+        truth = replace(read_stack(folder / parameters.truth, spacing_nm), is_labels=True)
+    return replace(workspace, images=tuple(images), truth=truth)
