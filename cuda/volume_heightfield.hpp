@@ -173,17 +173,22 @@ struct LabelColumns {
     // inside, neighbours in memory, the row goes on as it ends.
     template <bool inside>
     PORESCOPE_HOST_DEVICE std::uint64_t eight(const Value* row, std::ptrdiff_t x) const {
-        std::uint64_t bytes = 0;
-        if constexpr (inside && sizeof(Value) == 1) {
-            constexpr std::uint64_t high = 0x8080808080808080;
-            std::memcpy(&bytes, row + x, 8);
-            bytes = (((bytes & ~high) + ~high) | bytes) >> 7 & high >> 7;
-        } else {
-            for (int lane = 0; lane < 8; ++lane) {
-                const Value label =
-                    inside ? row[x + lane] : row[inner(x + lane, 2) * voxels.stride[2]];
-                bytes |= std::uint64_t{is_solid(label)} << 8 * lane;
-            }
+        std::uint64_t bytes;
+#if defined(__GNUC__) && !defined(__CUDACC__)
+        if constexpr (inside) {  // compilers do not see that this is one comparison of vectors
+            typedef Value Labels __attribute__((vector_size(8 * sizeof(Value))));
+            typedef std::int8_t Bytes __attribute__((vector_size(8)));
+            Labels labels;
+            std::memcpy(&labels, row + x, sizeof labels);
+            const Bytes solid = __builtin_convertvector(labels != 0, Bytes) & 1;
+            std::memcpy(&bytes, &solid, 8);
+            return bytes;
+        }
+#endif
+        bytes = 0;
+        for (int lane = 0; lane < 8; ++lane) {
+            const Value label = inside ? row[x + lane] : row[inner(x + lane, 2) * voxels.stride[2]];
+            bytes |= std::uint64_t{is_solid(label)} << 8 * lane;
         }
         return bytes;
     }
