@@ -38,7 +38,8 @@ def percolation(
         components that touch both faces across that axis, 0 where none does; ``largest_component``:
         share in the largest one; and for each the same with ``_uncertainty``, a standard error from
         eight parts of the volume (see :mod:`porescope.measure.parts`), whose voxels count for the
-        components of the whole. Voxels hang together by faces. NaN where the phase is absent.
+        components of the whole. Voxels hang together by faces. NaN where the phase is absent, and
+        along an axis of a single voxel.
     """
     joins: list[NDArray[np.int64]] = []
     sizes: list[NDArray[np.int64]] = []
@@ -66,8 +67,9 @@ def percolation(
     names = [*(f"percolating_{name}" for name in AXES), "largest_component"]
     connected = np.stack([by_part[some].sum(axis=0) for some in chosen], axis=1)
     everything = by_part.sum(axis=0)[:, np.newaxis]
+    reached = np.array([1.0 if size > 1 else np.nan for size in labels.shape] + [1.0])
     return measured(
-        lambda some, all_: dict(zip(names, (some / all_).tolist(), strict=True)),
+        lambda some, all_: dict(zip(names, (some / all_ * reached).tolist(), strict=True)),
         connected,
         everything,
     )

@@ -132,7 +132,7 @@ def jackknife(
                 for part in present
             ]
         )
-    spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+        spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
     return value, np.sqrt(spread * (len(present) - 1) / len(present))
 
 
