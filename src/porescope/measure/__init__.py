@@ -1,5 +1,6 @@
 """Numbers from volumes: against the truth, and by themselves."""
 
+from porescope.measure.connectivity import percolation
 from porescope.measure.correlation import (
     Correlations,
     correlations,
@@ -7,16 +8,28 @@ from porescope.measure.correlation import (
     lineal_path,
     two_point_correlation,
 )
-from porescope.measure.scores import confusion_matrix, phase_fractions, scores, solid_fraction
+from porescope.measure.fractions import phase_fractions, solid_fraction, volume_fractions
+from porescope.measure.image_quality import image_quality, noise_level
+from porescope.measure.morphometry import morphometry
+from porescope.measure.scores import confusion_matrix, scores
+from porescope.measure.thickness import local_thickness
+from porescope.measure.tortuosity import tortuosity
 
 __all__ = [
     "Correlations",
     "confusion_matrix",
     "correlations",
+    "image_quality",
     "isotropy",
     "lineal_path",
+    "local_thickness",
+    "morphometry",
+    "noise_level",
+    "percolation",
     "phase_fractions",
     "scores",
     "solid_fraction",
+    "tortuosity",
     "two_point_correlation",
+    "volume_fractions",
 ]

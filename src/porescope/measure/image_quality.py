@@ -137,7 +137,8 @@ def noise_level(
     sums: dict[int, NDArray[np.float64]] = {}
     for index in planes:
         for label, values in _places(truth, homogeneous, index):
-            sums[label] = sums.get(label, np.zeros(2)) + (values.size, values.sum())
+            known = sums.get(label, np.zeros(2))
+            sums[label] = known + np.array([values.size, values.sum()])
     if not sums:
         raise PorescopeError("No place is marked as homogeneous; label some with 1 or more.")
     off = 0.0

@@ -22,17 +22,19 @@ from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
 Offset = tuple[int, int, int]
 
-BOXES: tuple[Offset, ...] = tuple(itertools.product((0, 1), repeat=3))  # type: ignore[assignment]
+BOXES = [(z, y, x) for z in (0, 1) for y in (0, 1) for x in (0, 1)]
 """By how much a voxel, edge, face or cube of voxels is longer than a voxel along z, y, x."""
 
 SIGNS = np.array([(-1) ** sum(box) for box in BOXES])
 """Of boxes in the Euler number: voxels less edges, plus faces, less cubes."""
 
-DIRECTIONS: tuple[Offset, ...] = tuple(
-    offset
-    for offset in itertools.product((-1, 0, 1), repeat=3)
-    if offset > (0, 0, 0)  # one of each two that are opposite
-)  # type: ignore[assignment]
+DIRECTIONS = [
+    (z, y, x)
+    for z in (0, 1)
+    for y in (-1, 0, 1)
+    for x in (-1, 0, 1)
+    if (z, y, x) > (0, 0, 0)  # one of each two that are opposite
+]
 """From a voxel to half of its 26 neighbours."""
 
 NM_PER_UM = 1000.0
@@ -64,8 +66,9 @@ def morphometry(
         ``mean_chord_z_nm``, ``mean_chord_y_nm``, ``mean_chord_x_nm``: mean length of the
         intersections of lines with the phase; ``euler_per_um3``: components minus tunnels plus
         enclosed hollows by volume, in 1/um^3, where voxels of the phase hang together by faces;
-        ``euler_number``: the whole number of what lies in the volume, cut at its faces; and for each the same with ``_uncertainty``, a standard error from eight parts of the volume
-        (see :mod:`porescope.measure.parts`). What cannot be told is NaN.
+        ``euler_number``: the whole number of what lies in the volume, cut at its faces; and for
+        each the same with ``_uncertainty``, a standard error from eight parts of the volume (see
+        :mod:`porescope.measure.parts`). What cannot be told is NaN.
 
     Notes
     -----
@@ -169,12 +172,12 @@ def _count_inside(block: NDArray[np.bool_], height: int, width: int, new: slice)
 
     Boxes begin in the first ``height`` rows and ``width`` columns, and end in the ``new`` slices.
     """
-    counts = []
+    counts: list[int] = []
     for z in (block[new], block[:-1] & block[1:]):
         for y in (z[:, :height], z[:, :-1] & z[:, 1:]):
             counts += [
-                np.count_nonzero(y[:, :, :width]),
-                np.count_nonzero(y[:, :, :-1] & y[:, :, 1:]),
+                int(np.count_nonzero(y[:, :, :width])),
+                int(np.count_nonzero(y[:, :, :-1] & y[:, :, 1:])),
             ]
     return counts
 
@@ -190,7 +193,7 @@ def _count_crossed(block: NDArray[np.bool_], height: int, width: int, new: slice
     for dz, dy, dx in DIRECTIONS:
         z = (slice(None, -1), slice(1, None)) if dz else (new, new)
         first, second = zip(z, ends(dy, height), ends(dx, width), strict=True)
-        counts.append(np.count_nonzero(block[first] != block[second]))
+        counts.append(int(np.count_nonzero(block[first] != block[second])))
     return counts
 
 

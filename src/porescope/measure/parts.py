@@ -117,9 +117,7 @@ def jackknife(
         known with one of them left out.
     """
     present = [
-        part
-        for part in range(len(counts[0]))
-        if any(np.any(count[part] != 0) for count in counts)
+        part for part in range(len(counts[0])) if any(np.any(count[part] != 0) for count in counts)
     ]
     sums = [count.sum(axis=0) for count in counts]
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""How much of a segmentation is right, and how much of a volume is solid."""
+"""How much of a segmentation is right."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porescope.errors import PorescopeError
+from porescope.io.slabs import load, slabs
 from porescope.measure.parts import check_labels, halves, measured
 from porescope.stack import SLICES
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
@@ -20,7 +21,7 @@ def confusion_matrix(
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
 ) -> np.ndarray:
-    """Count voxels by true and predicted label, slice by slice.
+    """Count voxels by true and predicted label.
 
     Parameters
     ----------
@@ -48,15 +49,16 @@ def _confusion_by_part(
         )
     middle = halves(truth.shape[SLICES])[0].stop
     by_part = np.zeros((2, 2, 2, 256 * 256), dtype=np.int64)
-    for index in track(range(truth.shape[SLICES]), progress, cancel):
-        labels = [np.asarray(volume[index]).astype(np.int64) for volume in (truth, prediction)]
-        if any(label.min() < 0 or label.max() > 255 for label in labels):
-            raise PorescopeError("Labels must lie between 0 and 255.")
-        pairs = 256 * labels[0] + labels[1]
-        for y, rows in enumerate(halves(pairs.shape[0])):
-            for x, columns in enumerate(halves(pairs.shape[1])):
-                some = np.bincount(pairs[rows, columns].ravel(), minlength=by_part.shape[-1])
-                by_part[int(index >= middle), y, x] += some
+    for slab in track(slabs(prediction), progress, cancel):
+        planes = zip(load(truth, slab), load(prediction, slab), strict=True)
+        for index, labels in enumerate(planes, start=slab.start):
+            if any(label.min() < 0 or label.max() > 255 for label in labels):
+                raise PorescopeError("Labels must lie between 0 and 255.")
+            pairs = 256 * labels[0].astype(np.int64) + labels[1]
+            for y, rows in enumerate(halves(pairs.shape[0])):
+                for x, columns in enumerate(halves(pairs.shape[1])):
+                    some = np.bincount(pairs[rows, columns].ravel(), minlength=by_part.shape[-1])
+                    by_part[int(index >= middle), y, x] += some
     counts = by_part.reshape(8, 256, 256)
     present = np.flatnonzero(counts.any(axis=(0, 1)) | counts.any(axis=(0, 2)))
     last = max(int(present.max()), 1)
@@ -115,29 +117,3 @@ def _scores(counts: NDArray[np.int64]) -> dict[str, float]:
 def _mean_over_classes(values: np.ndarray) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
-
-
-def phase_fractions(
-    labels: Any, *, progress: Progress = no_progress, cancel: Cancel = never_cancel
-) -> dict[int, float]:
-    """Return the volume fraction of every label that occurs.
-
-    Parameters
-    ----------
-    labels : array of bool or unsigned integers, shape (z, y, x)
-        Numpy or dask array.
-    """
-    counts: dict[int, int] = {}
-    for index in track(range(labels.shape[SLICES]), progress, cancel):
-        values, numbers = np.unique(np.asarray(labels[index]), return_counts=True)
-        for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
-            counts[int(value)] = counts.get(int(value), 0) + number
-    total = sum(counts.values())
-    return {value: counts[value] / total for value in sorted(counts)}
-
-
-def solid_fraction(
-    labels: Any, *, progress: Progress = no_progress, cancel: Cancel = never_cancel
-) -> float:
-    """Return the volume fraction of everything that is not pore (label 0)."""
-    return 1.0 - phase_fractions(labels, progress=progress, cancel=cancel).get(0, 0.0)

@@ -63,21 +63,22 @@ def local_thickness(
     -----
     Balls have their centres at voxels' centres, and as radius the distance to the centre of the
     nearest voxel outside, so their diameters are right to about a voxel: plates come out half a
-    voxel too thick on average, round bodies up to a voxel too thin. Sizes are told apart in steps of
-    half the shortest voxel edge. The faces of the volume are no border: a ball may reach out of it.
+    voxel too thick on average, round bodies up to a voxel too thin. Sizes are told apart in steps
+    of half the shortest voxel edge. The faces of the volume are no border: a ball may reach out.
     """
     check_labels(labels)
     spacing_nm = checked_spacing_nm(spacing_nm)
     volume = _Volume(labels, spacing_nm, phase)
-    largest_nm, halo_nm = _largest(volume, progress, cancel)
+    stage = [_stage(progress, number) for number in range(3)]
+    largest_nm, halo_nm = _largest(volume, stage[0], cancel)
     if not 0 < largest_nm < math.inf:
         names = ("thickness_nm", "thickness_std_nm")
         return {f"{name}{end}": math.nan for name in names for end in ("", "_uncertainty")}
     step_nm = max(min(spacing_nm) / 2, largest_nm / MOST_SIZES)
-    sizes_nm = np.arange(math.floor(largest_nm / step_nm) + 1) * step_nm
-    radii_nm = _mean_radii(volume, sizes_nm, halo_nm, progress, cancel)
+    sizes_nm = step_nm * np.arange(math.floor(largest_nm / step_nm) + 1, dtype=np.float64)
+    radii_nm = _mean_radii(volume, sizes_nm, halo_nm, stage[1], cancel)
     counts = np.zeros((2, 2, 2, len(sizes_nm)), dtype=np.int64)
-    for tile, around in track(volume.tiles(2 * largest_nm), progress, cancel):
+    for tile, around in track(volume.tiles(2 * largest_nm), stage[2], cancel):
         index = _index_of_ball(volume, around, sizes_nm, radii_nm)
         for part, box in _by_part(tile, labels.shape):
             voxels = index[_relative(box, around)]
@@ -92,6 +93,11 @@ def local_thickness(
         return {"thickness_nm": mean, "thickness_std_nm": math.sqrt(variance)}
 
     return measured(moments, counts.reshape(8, -1))
+
+
+def _stage(progress: Progress, number: int) -> Progress:
+    """Return the progress of one of three walks through the volume."""
+    return lambda done, total: progress(number * total + done, 3 * total)
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ class _Volume:
 
     def distance_nm(self, box: Box) -> NDArray[np.float32]:
         """Return how far each voxel in the phase is from the next outside it, and 0 outside."""
-        return _to_other(inside := self.inside(box), self.spacing_nm) * inside
+        inside = self.inside(box)
+        return np.where(inside, _to_other(inside, self.spacing_nm), np.float32(0))
 
     def tiles(self, halo_nm: float) -> list[tuple[Box, Box]]:
         """Return the tiles of the volume, and each with what lies around it."""
@@ -119,9 +126,11 @@ class _Volume:
             for size, step in zip(shape, self.spacing_nm, strict=True)
         ]
         edges = list(shape)
-        while math.prod(
-            min(size, edge + 2 * reach) for size, edge, reach in zip(shape, edges, halo, strict=True)
-        ) > TILE_VOXELS and any(edge > reach for edge, reach in zip(edges, halo, strict=True)):
+        while (
+            _voxels_around(edges, halo, shape) > TILE_VOXELS
+            # Smaller tiles would be mostly halo.
+            and any(edge > reach for edge, reach in zip(edges, halo, strict=True))
+        ):
             longest = max(range(3), key=lambda axis: edges[axis] / max(1, halo[axis]))
             edges[longest] = -(-edges[longest] // 2)
         tiles = []
@@ -134,6 +143,13 @@ class _Volume:
             high = [min(size, b + r) for b, r, size in zip(stop, halo, shape, strict=True)]
             tiles.append((tile, _box(low, high)))
         return tiles
+
+
+def _voxels_around(edges: Sequence[int], halo: Sequence[int], shape: Sequence[int]) -> int:
+    """Return how many voxels a tile holds with what lies around it."""
+    return math.prod(
+        min(size, edge + 2 * reach) for size, edge, reach in zip(shape, edges, halo, strict=True)
+    )
 
 
 def _largest(volume: _Volume, progress: Progress, cancel: Cancel) -> tuple[float, float]:

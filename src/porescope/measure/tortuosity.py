@@ -47,12 +47,12 @@ def tortuosity(
     Returns
     -------
     dict
-        ``diffusivity_z``, ``_y``, ``_x``: effective diffusivity in units of that in the free phase,
-        0 where nothing leads through; ``tortuosity_z``, ``_y``, ``_x``: volume fraction by that, and
-        NaN there; for each the same with ``_uncertainty``: the standard deviation of the eight
-        parts of the volume (see :mod:`porescope.measure.parts`), each solved by itself, by the root
-        of their number. NaN too where an axis has fewer than two voxels or the solver did not
-        settle.
+        ``diffusivity_z``, ``_y``, ``_x``: effective diffusivity in units of that in the free
+        phase, 0 where nothing leads through; ``tortuosity_z``, ``_y``, ``_x``: volume fraction by
+        that, and NaN there; for each the same with ``_uncertainty``: the standard deviation of the
+        eight parts of the volume (see :mod:`porescope.measure.parts`), each solved by itself, by
+        the root of their number. NaN too where an axis has fewer than two voxels or the solver did
+        not settle.
 
     Raises
     ------
@@ -99,8 +99,7 @@ def _solver() -> Any:
             import taufactor
     except ImportError as error:
         raise PorescopeError(
-            "Tortuosity needs TauFactor; install it with "
-            "pip install napari-porescope[tortuosity]."
+            "Tortuosity needs TauFactor; install it with pip install napari-porescope[tortuosity]."
         ) from error
 
     class Solver(taufactor.AnisotropicSolver):  # type: ignore[misc]

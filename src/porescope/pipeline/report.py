@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
+import math
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from porescope.measure.parts import UNCERTAINTY
 from porescope.pipeline.recipe import Recipe
 from porescope.pipeline.workspace import Workspace, image_name
 from porescope.stack import COLUMNS, ROWS, SLICES, Stack
@@ -27,6 +31,10 @@ EXPLAINED = {
     "mIOU": "mean intersection over union",
     "mRecall": "mean recall",
     "mAccuracy": "mean accuracy",
+    "tpcf": "anisotropy error of the two-point correlation",
+    "lpf": "anisotropy error of the lineal path",
+    "diameter": "anisotropy error of the ligament diameters",
+    "D_xy_nm": "ligament diameter in the xy plane, nm",
 }
 OUTLINE = "#ffb000"
 
@@ -44,9 +52,9 @@ def write_report(path: Path, recipe: Recipe, workspace: Workspace) -> None:
         inputs=[str(path) for path in workspace.inputs],
         volumes=[_volume_row(name, stack) for name, stack in workspace.stacks()],
         scores={
-            EXPLAINED[key]: f"{value:.4g}"
-            for key, value in workspace.scores.items()
-            if key in EXPLAINED and value is not None
+            name: _with_uncertainty(workspace.scores, key)
+            for key, name in EXPLAINED.items()
+            if workspace.scores.get(key) is not None
         },
         figures=[
             (title, base64.b64encode(_png(figure)).decode())
@@ -58,6 +66,18 @@ def write_report(path: Path, recipe: Recipe, workspace: Workspace) -> None:
     path.write_text(html + "\n", encoding="utf-8")
 
 
+def write_tables(folder: Path, workspace: Workspace) -> None:
+    """Write every table of a workspace as CSV into a new folder, if there are any."""
+    tables = {name: rows for name, rows in workspace.tables.items() if rows}
+    if tables:
+        folder.mkdir()
+    for name, rows in tables.items():
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, list(rows[0]))
+            table.writeheader()
+            table.writerows(rows)
+
+
 def _volume_row(name: str, stack: Stack) -> dict[str, str]:
     return {
         "volume": name.removesuffix(".ome.zarr"),
@@ -67,11 +87,17 @@ def _volume_row(name: str, stack: Stack) -> dict[str, str]:
     }
 
 
+def _with_uncertainty(scores: Mapping[str, Any], key: str) -> str:
+    uncertainty = scores.get(f"{key}{UNCERTAINTY}")
+    known = uncertainty is not None and math.isfinite(uncertainty)
+    return f"{scores[key]:.4g}" + (f" ± {uncertainty:.2g}" if known else "")
+
+
 def _formatted(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     def text(value: Any) -> str:
         if value is None:
             return ""
-        return f"{value:.2f}" if isinstance(value, float) else str(value)
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     return [{key: text(value) for key, value in row.items()} for row in rows]
 
@@ -86,6 +112,9 @@ def _figures(workspace: Workspace) -> list[tuple[str, Figure]]:
         figures.append(("Drift that was removed", _drift(workspace)))
     if "slices" in workspace.tables:
         figures.append(("Slice thickness", _thickness(workspace.tables["slices"])))
+    if "correlations" in workspace.tables:
+        title = "Two-point correlation and lineal path by axis"
+        figures.append((title, _correlations(workspace.tables["correlations"])))
     return figures
 
 
@@ -145,6 +174,23 @@ def _thickness(rows: list[dict[str, Any]]) -> Figure:
     known = [row for row in rows if row["thickness nm"] is not None]
     ax.bar([row["slice"] for row in known], [row["thickness nm"] for row in known], color="0.5")
     ax.set(xlabel="slice", ylabel="thickness, nm")
+    return figure
+
+
+def _correlations(rows: list[dict[str, Any]]) -> Figure:
+    figure, axes = _new_figure(2, height=3.2)
+    for ax, curve in zip(axes, ("two-point", "lineal path"), strict=True):
+        for name in "xyz":
+            along = [row for row in rows if row["axis"] == name]
+            lags_nm = [row["lag nm"] for row in along]
+            values, uncertainty = (
+                np.array([row[column] for row in along], dtype=float)
+                for column in (curve, f"{curve} uncertainty")
+            )
+            ax.plot(lags_nm, values, label=name, lw=1)
+            ax.fill_between(lags_nm, values - uncertainty, values + uncertainty, alpha=0.25)
+        ax.set(xlabel="lag, nm", ylabel=f"{curve} probability")
+        ax.legend()
     return figure
 
 

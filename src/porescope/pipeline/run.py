@@ -26,7 +26,7 @@ from porescope.pipeline.provenance import (
     versions,
 )
 from porescope.pipeline.recipe import Recipe
-from porescope.pipeline.report import write_report
+from porescope.pipeline.report import write_report, write_tables
 from porescope.pipeline.step import Parameters, Step
 from porescope.pipeline.workspace import (
     INDEX,
@@ -58,8 +58,8 @@ def run_recipe(
     """Run a recipe and leave its result in a folder.
 
     The folder holds ``labels.ome.zarr``, ``images/``, ``alignment-….json``, ``scores.json``,
-    ``report.html``, ``recipe.yaml``, ``provenance.json`` and ``workspace.json``. The same recipe on
-    the same inputs gives the same bytes.
+    ``tables/`` as CSV, ``report.html``, ``recipe.yaml``, ``provenance.json`` and
+    ``workspace.json``. The same recipe on the same inputs gives the same bytes.
 
     Parameters
     ----------
@@ -284,6 +284,7 @@ def _gather(
     write_json(result / "scores.json", workspace.scores)
     (result / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
     write_report(result / "report.html", recipe, workspace)
+    write_tables(result / "tables", workspace)
     content = {
         "versions": versions(),
         "recipe": recipe.to_dict(),

@@ -2,50 +2,119 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
-from porescope.errors import PorescopeError
+from porescope.errors import PorescopeError, PorescopeWarning
+from porescope.measure.parts import UNCERTAINTY
 from porescope.pipeline.step import Parameters, step
 from porescope.pipeline.workspace import Workspace
 from porescope.stack import COLUMNS, ROWS, SLICES, Stack
 from porescope.tracking import Cancel, Progress
 
+NEED_SPACING = ("isotropy", "morphometry", "local_thickness", "tortuosity")
+
 
 class MeasureParameters(Parameters):
-    """Nothing to choose yet."""
+    """What to measure."""
+
+    phase: int | None = Field(
+        None, ge=0, description="label to measure; all that is solid by default"
+    )
+    isotropy: bool = Field(
+        True,
+        description="two-point correlation, lineal path, ligament diameters and how much z differs",
+    )
+    morphometry: bool = Field(True, description="specific surface, mean chords and Euler number")
+    percolation: bool = Field(
+        True, description="what is connected from face to face, and the largest component"
+    )
+    local_thickness: bool = Field(
+        False, description="diameter of the largest ball at each voxel; takes minutes"
+    )
+    tortuosity: bool = Field(
+        False, description="how well diffusion gets through; needs TauFactor and takes minutes"
+    )
 
 
 @step("measure", uses=("labels", "truth"))
 def measure(
     workspace: Workspace, parameters: MeasureParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:
-    """Measure the solid fraction, and score against the truth where there is one."""
-    from porescope.measure import phase_fractions, scores
+    """Measure the labels, and score them against the truth where there is one."""
+    from porescope import measure as measures
 
     labels = workspace.need_labels()
-    total = 2 * labels.shape[SLICES]
-
-    def first_half(done: int, _: int) -> None:
-        progress(done, total)
-
-    def second_half(done: int, _: int) -> None:
-        progress(labels.shape[SLICES] + done, total)
-
-    fractions = phase_fractions(labels.data, progress=first_half, cancel=cancel)
+    spacing = [name for name in NEED_SPACING if getattr(parameters, name)]
+    if spacing and not labels.evenly_sliced:
+        warnings.warn(
+            f"The slices do not lie evenly, so {', '.join(spacing)} cannot be measured; put a "
+            "slices step before.",
+            PorescopeWarning,
+            stacklevel=2,
+        )
+        spacing = []
+    stages = _Stages(
+        progress, 1 + len(spacing) + parameters.percolation + 2 * (workspace.truth is not None)
+    )
     found: dict[str, Any] = {
-        "solid_fraction": 1.0 - fractions.get(0, 0.0),
-        "phase_fractions": {str(label): share for label, share in fractions.items()},
+        **measures.volume_fractions(labels.data, progress=stages.next(), cancel=cancel),
         "shape": list(labels.shape),
         "spacing_nm": list(labels.spacing_nm),
     }
+    for name in spacing:
+        function: Any = getattr(measures, "correlations" if name == "isotropy" else name)
+        result = function(
+            labels.data,
+            labels.spacing_nm,
+            phase=parameters.phase,
+            progress=stages.next(),
+            cancel=cancel,
+        )
+        if name == "isotropy":
+            workspace = workspace.with_table("correlations", result.rows())
+            result = result.isotropy()
+        found |= result
+    if parameters.percolation:
+        found |= measures.percolation(
+            labels.data, phase=parameters.phase, progress=stages.next(), cancel=cancel
+        )
     if workspace.truth is not None:
         truth = sampled_at(workspace.truth, labels)
-        found |= scores(labels.data, truth, progress=second_half, cancel=cancel)
-        found["true_solid_fraction"] = 1.0 - phase_fractions(truth).get(0, 0.0)
-    return replace(workspace, scores=found)
+        found |= measures.scores(labels.data, truth, progress=stages.next(), cancel=cancel)
+        of_truth = measures.volume_fractions(truth, progress=stages.next(), cancel=cancel)
+        for key in ("solid_fraction", f"solid_fraction{UNCERTAINTY}"):
+            found[f"true_{key}"] = of_truth[key]
+    return replace(workspace, scores=found).with_table("measures", _rows(found))
+
+
+class _Stages:
+    """Progress of several things, one after the other, as that of one."""
+
+    def __init__(self, progress: Progress, count: int) -> None:
+        self._progress = progress
+        self._count = count
+        self._begun = 0
+
+    def next(self) -> Progress:
+        """Return the progress of the next."""
+        before = self._begun
+        self._begun += 1
+        return lambda done, total: self._progress(before * total + done, self._count * total)
+
+
+def _rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return every number as a row of a table."""
+    return [
+        {"measure": key, "value": float(value), "uncertainty": found[f"{key}{UNCERTAINTY}"]}
+        for key, value in found.items()
+        if isinstance(value, int | float) and f"{key}{UNCERTAINTY}" in found
+    ]
 
 
 def sampled_at(volume: Stack, grid: Stack) -> Any:
