@@ -26,8 +26,8 @@ AXES = "zyx"
 MOST_LAGS = 256
 """Longest lag in voxels where none is asked for; what is kept in memory grows with it."""
 
-REACHED = 0.1
-"""A diameter is known if at most this share of segments is still whole at the longest lag."""
+STILL_WHOLE = 0.1
+"""Diameters are not known if more than this share of segments is whole from end to end."""
 
 Curve = NDArray[np.float64]
 
@@ -150,8 +150,9 @@ def isotropy(
     The thesis leaves open how diameters follow from the area under the lineal path function. Here,
     ``D = 2 * area / L(0)`` along an axis, the mean length of the chord on which a random voxel of
     the phase lies, and the mean of two axes in a plane. The constant factor between this and the
-    diameter of a round ligament drops out of equation 2.13. Where a tenth or more of the segments
-    is still whole at the longest lag along any axis, diameters are NaN.
+    diameter of a round ligament drops out of equation 2.13. The area reaches as far as the shortest
+    edge of the volume; where more than a tenth of the segments is whole even there, diameters are
+    NaN.
 
     References
     ----------
@@ -200,7 +201,7 @@ def _count(
 ) -> Correlations:
     pairs, segments = count_lines(labels, phase, longest, progress, cancel)
     places = [
-        None if lags is None else count_places(labels.shape, axis, lags)
+        None if lags is None else count_places(labels.shape, axis)
         for axis, lags in enumerate(longest)
     ]
     return Correlations(spacing_nm, pairs, segments, places)
@@ -214,9 +215,11 @@ class Correlations:
     ----------
     spacing_nm : tuple of three floats
         Voxel size (z, y, x).
-    pairs, segments, places : sequences of three int arrays of shape (8, lags)
-        Pairs of voxels that are in the phase, those of them between which all is, and all there
-        are, by part of the volume and lag in voxels; None along an axis that was left out.
+    pairs : sequence of three int arrays of shape (8, lags)
+        Pairs of voxels that are in the phase, by part of the volume and lag in voxels; None along
+        an axis that was left out.
+    segments, places : sequences of three int arrays of shape (8, voxels of the axis)
+        Those between which all is in the phase, and all pairs there are, up to the last lag.
     """
 
     spacing_nm: tuple[float, float, float]
@@ -226,11 +229,13 @@ class Correlations:
 
     def two_point(self, axis: int) -> tuple[Curve, Curve]:
         """Return the two-point correlation along an axis, from lag 0, and its uncertainty."""
-        return jackknife(np.divide, *_present(self.pairs[axis], self.places[axis]))
+        pairs, places = _present(self.pairs[axis], self.places[axis])
+        return jackknife(np.divide, pairs, places[:, : pairs.shape[1]])
 
     def lineal_path(self, axis: int) -> tuple[Curve, Curve]:
         """Return the lineal path function along an axis, from lag 0, and its uncertainty."""
-        return jackknife(np.divide, *_present(self.segments[axis], self.places[axis]))
+        pairs, *counts = _present(self.pairs[axis], self.segments[axis], self.places[axis])
+        return jackknife(np.divide, *(count[:, : pairs.shape[1]] for count in counts))
 
     def isotropy(self) -> dict[str, float]:
         """Return the three anisotropy errors and the diameters; see :func:`isotropy`."""
@@ -239,32 +244,29 @@ class Correlations:
             for by_axis in (self.pairs, self.segments, self.places)
             for count in _present(*by_axis)
         ]
-        lags_nm = [
-            np.arange(count.shape[1]) * step
-            for count, step in zip(counts[:3], self.spacing_nm, strict=True)
-        ]
-        coarsest = max(self.spacing_nm)
-        steps = math.floor(min(lags[-1] for lags in lags_nm) / coarsest * (1 + 1e-9))
-        common_nm = np.arange(steps + 1) * coarsest
+        compared_nm = self._common_lags_nm([count.shape[1] for count in counts[:3]])
+        all_nm = self._common_lags_nm([count.shape[1] for count in counts[3:6]])
 
         def errors(*sums: Counts) -> dict[str, float]:
-            pairs, segments, places = sums[:3], sums[3:6], sums[6:]
-            correlated = [
-                np.interp(common_nm, lags, hits / all_)
-                for lags, hits, all_ in zip(lags_nm, pairs, places, strict=True)
-            ]
-            paths = [
-                np.interp(common_nm, lags, hits / all_)
-                for lags, hits, all_ in zip(lags_nm, segments, places, strict=True)
-            ]
-            known = steps >= 1
+            def curves(hits: Sequence[Counts], lags_nm: Curve) -> list[Curve]:
+                return [
+                    np.interp(lags_nm, np.arange(len(hit)) * step, hit / places[: len(hit)])
+                    for hit, places, step in zip(hits, sums[6:], self.spacing_nm, strict=True)
+                ]
+
             return {
-                "tpcf": _difference(*correlated) if known else math.nan,
-                "lpf": _difference(*paths) if known else math.nan,
-                **_diameters(common_nm, *paths),
+                "tpcf": _difference(*curves(sums[:3], compared_nm)),
+                "lpf": _difference(*curves(sums[3:6], compared_nm)),
+                **_diameters(all_nm, *curves(sums[3:6], all_nm)),
             }
 
         return measured(errors, *counts)
+
+    def _common_lags_nm(self, counts: Sequence[int]) -> Curve:
+        """Return multiples of the coarsest spacing, as far as there are lags along all axes."""
+        coarsest = max(self.spacing_nm)
+        reach = min((count - 1) * step for count, step in zip(counts, self.spacing_nm, strict=True))
+        return coarsest * np.arange(math.floor(reach / coarsest * (1 + 1e-9)) + 1)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the curves as rows of a table, axis by axis."""
@@ -294,6 +296,8 @@ def _present(*counts: Counts | None) -> list[Counts]:
 
 def _difference(along_z: Curve, along_y: Curve, along_x: Curve) -> float:
     """Return the mean relative L2 difference of z to x and to y (equation 2.12)."""
+    if len(along_z) < 2:  # a volume of a single slice, row or column
+        return math.nan
 
     def relative(along: Curve) -> float:
         norms = np.linalg.norm(along) + np.linalg.norm(along_z)
@@ -305,7 +309,7 @@ def _difference(along_z: Curve, along_y: Curve, along_x: Curve) -> float:
 def _diameters(lags_nm: Curve, *paths: Curve) -> dict[str, float]:
     """Return the diameters in the planes and their mean relative difference (equation 2.13)."""
     shares = [path / path[0] for path in paths]
-    known = len(lags_nm) > 1 and all(share[-1] < REACHED for share in shares)
+    known = len(lags_nm) > 1 and all(share[-1] <= STILL_WHOLE for share in shares)
     z, y, x = (2 * np.trapezoid(share, lags_nm) if known else math.nan for share in shares)
     xy, xz, yz = (x + y) / 2, (x + z) / 2, (y + z) / 2
     return {

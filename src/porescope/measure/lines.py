@@ -46,8 +46,8 @@ def count_lines(
     -------
     pairs : list of three int arrays of shape (8, longest + 1)
         Pairs of voxels in the phase, by part and lag.
-    segments : list of the same
-        Those of them between which all is in the phase.
+    segments : list of three int arrays of shape (8, voxels of the axis)
+        Those between which all is in the phase, up to the last lag there is.
     """
     pairs: list[_Pairs | None] = [
         None if lags is None else (_PairsAlongZ if axis == SLICES else _Pairs)(labels.shape, lags)
@@ -70,27 +70,23 @@ def count_lines(
                 run.add(start, upper, lines)
     return (
         [None if pair is None else pair.counts(axis) for axis, pair in enumerate(pairs)],
-        [
-            None if run is None or lags is None else run.segments(lags)
-            for run, lags in zip(runs, longest, strict=True)
-        ],
+        [None if run is None else run.segments() for run in runs],
     )
 
 
-def count_places(shape: Sequence[int], axis: int, longest: int) -> Counts:
+def count_places(shape: Sequence[int], axis: int) -> Counts:
     """Return how many pairs there are at all, by part and lag along an axis.
 
     Returns
     -------
-    int array of shape (8, longest + 1)
+    int array of shape (8, voxels of the axis)
     """
-    each = np.arange(longest + 1)
-    size, middle = shape[axis], halves(shape[axis])[0].stop
-    first = np.clip(size - each, 0, middle)
-    begins = np.stack([first, np.clip(size - each, 0, None) - first])
+    begins_in_all = shape[axis] - np.arange(shape[axis])
+    begins_in_first = np.minimum(begins_in_all, halves(shape[axis])[0].stop)
+    begins = np.stack([begins_in_first, begins_in_all - begins_in_first])
     others = [half.stop - half.start for other in _others(axis) for half in halves(shape[other])]
     places = outer(others[:2], others[2:])[..., np.newaxis] * begins[:, np.newaxis, np.newaxis]
-    return np.moveaxis(places, 0, axis).reshape(8, longest + 1)
+    return np.moveaxis(places, 0, axis).reshape(8, -1)
 
 
 def _others(axis: int) -> list[int]:
@@ -216,13 +212,12 @@ class _Runs:
         bins = part * (self.size + 1) + length
         self.found += sign * np.bincount(bins, minlength=self.found.size).reshape(self.found.shape)
 
-    def segments(self, longest: int) -> Counts:
+    def segments(self) -> Counts:
         """Return, by part and lag, how many segments lie within runs."""
         at_least = self.found[..., ::-1].cumsum(axis=-1)[..., ::-1]
         longer = at_least[..., 1:]
         held = longer[..., ::-1].cumsum(axis=-1)[..., ::-1]
-        by_part = np.moveaxis(held, 0, self.axis).reshape(8, -1)
-        return by_part[:, : longest + 1]
+        return np.moveaxis(held, 0, self.axis).reshape(8, -1)
 
 
 class _RunsAlongZ(_Runs):
@@ -239,11 +234,11 @@ class _RunsAlongZ(_Runs):
             self.length += 1
             self.length *= inside
 
-    def segments(self, longest: int) -> Counts:
+    def segments(self) -> Counts:
         """Return the segments, once the last slice is reached."""
         self._end(self.length > 0, self.size)
         self.length[:] = 0
-        return super().segments(longest)
+        return super().segments()
 
     def _end(self, ended: NDArray[np.bool_], z: int) -> None:
         at = np.flatnonzero(ended)
