@@ -1,7 +1,9 @@
 """From a stack as imaged to a stack as it lay in the sample."""
 
+from porescope.correct.alignment import Alignment, common_area
+from porescope.correct.fiducial import find_fiducial
 from porescope.correct.interpolate import interpolate
-from porescope.correct.register import Alignment, align_stack, align_voltages, common_area
+from porescope.correct.register import align_stack, align_voltages
 from porescope.correct.reposition import grid_places, reposition
 
 __all__ = [
@@ -9,6 +11,7 @@ __all__ = [
     "align_stack",
     "align_voltages",
     "common_area",
+    "find_fiducial",
     "grid_places",
     "interpolate",
     "reposition",

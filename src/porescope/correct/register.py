@@ -1,186 +1,85 @@
-"""Where each slice was imaged: translations within a stack and between voltages.
+"""Where each slice was imaged, within a stack and between voltages.
 
-Signs: an offset (y, x) is what to ADD to the coordinates of a slice's content to bring it into the
-frame of the reference, which is the first slice of the reference stack.
+Shifts between images are measured in pairs over several baselines and between voltages, each pair
+as sure as it is, and all are solved together: errors do not add up along the stack, and what
+contradicts the rest is refused. In a region whose content stays the same, such as a fiducial,
+images any number of slices apart can be compared. Elsewhere only near slices are alike, and what is
+inclined there looks like drift; frequencies that keep their place in depth have the say, and the
+rest of that error shrinks with the area, not with the number of slices.
 """
 
 from __future__ import annotations
 
-import json
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from porescope.errors import PorescopeError
-from porescope.files import write_beside
+from porescope.correct.alignment import Alignment
+from porescope.correct.fiducial import fiducial_in
+from porescope.correct.network import Measured, Model, Network, Places, place
+from porescope.correct.solve import Solution
+from porescope.correct.windows import Windows
+from porescope.errors import PorescopeError, PorescopeWarning
 from porescope.stack import SLICES, Region, Stack, region_slices
-from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
+from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
-ALIGNMENT_FORMAT = 1
-# Sub-pixel step of the correlation peak: 1/50 px is finer than the noise of any real pair.
-UPSAMPLING = 50
-# Larger images are binned before they are compared: noise averages out, and the shift of a thousand
-# pixels together is as sharp as that of all.
-LARGEST_PX = 1024
-
-Area = tuple[slice, slice]
-
-
-@dataclass(frozen=True, eq=False)
-class Alignment:
-    """The offset of every slice of one stack.
-
-    Parameters
-    ----------
-    offsets_px : array of shape (z, 2)
-        What to add to each slice's y and x.
-    beam_kv : float, optional
-        The stack that it belongs to.
-    """
-
-    offsets_px: np.ndarray
-    beam_kv: float | None = None
-
-    def __post_init__(self) -> None:
-        offsets = np.array(self.offsets_px, dtype=np.float64)
-        if offsets.ndim != 2 or offsets.shape[1] != 2 or not np.isfinite(offsets).all():
-            raise PorescopeError("An alignment holds one finite offset (y, x) for every slice.")
-        offsets.flags.writeable = False
-        object.__setattr__(self, "offsets_px", offsets)
-
-    def apply(self, stack: Stack, area: Area | None = None) -> Stack:
-        """Return the stack with every slice moved into the common frame.
-
-        Slices are resampled once, by a cubic spline held within the slice's own range.
-
-        Parameters
-        ----------
-        stack : Stack
-            The raw stack, with as many slices as there are offsets.
-        area : pair of slices, optional
-            Rows and columns of the common frame to keep; by default those that every slice fills.
-
-        Raises
-        ------
-        PorescopeError
-            If the numbers of slices differ or no area is left.
-        """
-        if len(self.offsets_px) != stack.shape[SLICES]:
-            raise PorescopeError(
-                f"The alignment has {len(self.offsets_px)} slices, the stack {stack.shape[SLICES]};"
-                " apply it to a stack of the same slices."
-            )
-        rows, columns = area or common_area([self], stack.shape)
-        offsets, order = self.offsets_px, 0 if stack.is_labels else 3
-
-        def moved(block: np.ndarray, block_info: Any = None) -> np.ndarray:
-            index = block_info[0]["array-location"][SLICES][0]
-            return _moved_slice(block[0], offsets[index], order)[np.newaxis]
-
-        import dask.array as da
-
-        lazy = da.asarray(stack.data).rechunk((1, -1, -1))
-        meta = np.empty((0, 0, 0), lazy.dtype)
-        data = da.map_blocks(moved, lazy, dtype=lazy.dtype, meta=meta)
-        whole = stack.with_data(data if isinstance(stack.data, da.Array) else data.compute())
-        return whole.crop(rows, columns)
-
-    def save(self, path: str | Path) -> None:
-        """Write the alignment as JSON."""
-        content = {
-            "porescope_alignment": ALIGNMENT_FORMAT,
-            "beam_kv": self.beam_kv,
-            "offsets_px": self.offsets_px.tolist(),
-        }
-        with write_beside(path) as beside:
-            beside.write_text(json.dumps(content, indent=1) + "\n")
-
-    @classmethod
-    def load(cls, path: str | Path) -> Alignment:
-        """Read an alignment that :meth:`save` wrote.
-
-        Raises
-        ------
-        PorescopeError
-            If the file is no such alignment.
-        """
-        try:
-            content = json.loads(Path(path).read_text())
-            if content["porescope_alignment"] != ALIGNMENT_FORMAT:
-                raise ValueError
-            return cls(np.array(content["offsets_px"], dtype=float), content["beam_kv"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise PorescopeError(
-                f"{path} is not an alignment that this version of Porescope can read."
-            ) from error
-
-
-def common_area(alignments: Sequence[Alignment], shape: Sequence[int]) -> Area:
-    """Return the rows and columns of the common frame that every slice of every stack fills.
-
-    Parameters
-    ----------
-    alignments : sequence of Alignment
-        One for each stack.
-    shape : (z, y, x)
-        Shape of the stacks.
-
-    Raises
-    ------
-    PorescopeError
-        If the slices do not overlap.
-    """
-    offsets = np.concatenate([alignment.offsets_px for alignment in alignments])
-    starts = np.ceil(offsets.max(axis=0)).astype(int).clip(min=0)
-    stops = np.array(shape[1:]) + np.floor(offsets.min(axis=0)).astype(int).clip(max=0)
-    if (stops <= starts).any():
-        raise PorescopeError(
-            "After alignment the slices have no area in common; check that all of them show the "
-            "same place, and leave out those that do not."
-        )
-    return slice(int(starts[0]), int(stops[0])), slice(int(starts[1]), int(stops[1]))
+# Around a region the content is looked for this far, or as far as the region is large.
+MARGIN_PX = 64
+# A slice is refused when less than this share of what its pairs usually tell agrees.
+BELIEVED = 0.3
+# Windows of a linear model are no smaller, and no more than so many in a row.
+SMALLEST_PX, MOST_WINDOWS = 32, 4
 
 
 def align_stack(
     stack: Stack,
     *,
     region: Region | None = None,
+    model: Model = "translation",
+    smooth_slices: float = 0.0,
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
 ) -> Alignment:
-    """Find the drift of a stack by phase cross-correlation of neighbouring slices.
+    """Find the drift of a stack.
 
     Parameters
     ----------
     stack : Stack
         Two slices or more.
     region : (y start, y stop, x start, x stop), optional
-        Pixels to look at, such as a fiducial; all by default.
+        Pixels to look at, such as a fiducial, where the first slice shows them; found, by default,
+        or else all.
+    model : {"translation", "rigid", "affine"}
+        What a slice may do: move, turn as well, or be sheared and stretched as well.
+    smooth_slices : float
+        Standard deviation, in slices, of a Gaussian that the drift is smoothed with; 0 for none.
     progress, cancel
         See :mod:`porescope.tracking`.
 
     Returns
     -------
     Alignment
-        Relative to the first slice.
+        Relative to the first slice, with the confidence in each slice; those refused are named in
+        a PorescopeWarning.
 
-    References
-    ----------
-    Guizar-Sicairos, Thurman, Fienup, Opt. Lett. 33 (2008) 156 (the sub-pixel peak).
+    Raises
+    ------
+    PorescopeError
+        If there is one slice only, a value is no number, or the slices have too little in common.
     """
     if stack.shape[SLICES] < 2:
         raise PorescopeError("Aligning needs two slices or more; this is a single image.")
-    window = _Window(stack.shape, region)
-    offsets = np.zeros((stack.shape[SLICES], 2))
-    previous = window.look(stack, 0)
-    for index in track(range(1, stack.shape[SLICES]), progress, cancel):
-        current = window.look(stack, index)
-        offsets[index] = offsets[index - 1] + window.shift(previous, current)
-        previous = current
-    return Alignment(offsets, stack.beam_kv)
+    (found,) = align_voltages(
+        [stack],
+        region=region,
+        model=model,
+        smooth_slices=smooth_slices,
+        progress=progress,
+        cancel=cancel,
+    )
+    return found
 
 
 def align_voltages(
@@ -188,13 +87,15 @@ def align_voltages(
     reference_kv: float | None = None,
     *,
     region: Region | None = None,
+    model: Model = "translation",
+    smooth_slices: float = 0.0,
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
 ) -> list[Alignment]:
     """Find the drift of all voltages of one sample in one frame.
 
-    The reference stack is aligned slice to slice; every other voltage is aligned, slice by slice,
-    to the reference's image of the same face.
+    Images of one face at two voltages, of neighbouring faces, and of faces further apart at one
+    voltage are compared, and all places are solved together.
 
     Parameters
     ----------
@@ -202,13 +103,18 @@ def align_voltages(
         Of one shape.
     reference_kv : float, optional
         Beam energy of the reference; the stack nearest to 2 kV by default.
-    region, progress, cancel
-        As for :func:`align_stack`.
+    region, model, smooth_slices, progress, cancel
+        As for :func:`align_stack`; the region is where the first slice of the reference shows it.
 
     Returns
     -------
     list of Alignment
         One for each stack, in the order given, relative to the reference's first slice.
+
+    Raises
+    ------
+    PorescopeError
+        As for :func:`align_stack`, or if the stacks differ in shape.
     """
     if not stacks:
         raise PorescopeError("There is no stack to align; load one first.")
@@ -219,29 +125,49 @@ def align_voltages(
                 f"The stacks differ in shape ({stack.shape} and {reference.shape}, z y x); "
                 "voltages can only be aligned when every slice was imaged at each."
             )
-    others = [stack for stack in stacks if stack is not reference]
-    total = len(stacks) * stacks[0].shape[SLICES]
-    per_stack = stacks[0].shape[SLICES]
-    within = align_stack(
-        reference,
-        region=region,
-        progress=lambda done, _: progress(done, total),
-        cancel=cancel,
-    )
-    window = _Window(reference.shape, region)
-    between = {id(reference): np.zeros_like(within.offsets_px)}
-    for place, stack in enumerate(others, start=1):
-        shifts = np.zeros_like(within.offsets_px)
-        finished = place * per_stack
-
-        def report(done: int, _: int, finished: int = finished) -> None:
-            progress(finished + done, total)
-
-        for index in track(range(per_stack), report, cancel):
-            face = window.look(reference, index)
-            shifts[index] = window.shift(face, window.look(stack, index))
-        between[id(stack)] = shifts
-    return [Alignment(within.offsets_px + between[id(s)], s.beam_kv) for s in stacks]
+    if len(stacks) * reference.shape[SLICES] < 2:
+        raise PorescopeError("Aligning needs two slices or more; this is a single image.")
+    if not (np.isfinite(smooth_slices) and smooth_slices >= 0):
+        raise PorescopeError(f"Smoothing is over 0 slices or more, not {smooth_slices}.")
+    network = Network(stacks, progress, cancel)
+    fixed = next(i for i, stack in enumerate(stacks) if stack is reference) * network.slices
+    area = region_slices(region, reference.shape)
+    offsets = network.coarse(_around(area, reference.shape))
+    offsets -= offsets[fixed]
+    if region is None:
+        area = fiducial_in(network, offsets) or area
+        if area == region_slices(None, reference.shape):
+            warnings.warn(
+                "No part of the images stays the same from slice to slice, so all of them was "
+                "compared; structure that is inclined as a whole may be straightened. Give the "
+                "region of a fiducial where there is one.",
+                PorescopeWarning,
+                stacklevel=2,
+            )
+    places = Places.start(offsets, model, network.shape)
+    windows, points = _windows(area, offsets, network.shape, model)
+    places, found, solution = place(network, windows, points, places, fixed)
+    confidence = _confidence(network, found, solution)
+    refused = confidence < BELIEVED
+    _check(network, found, solution, refused)
+    values = _mended(places.values, refused, network.slices, smooth_slices)
+    values = values - values[fixed]
+    places = Places(values, places.centre, places.lever_px)
+    linear = places.linear
+    alignments = []
+    for number, stack in enumerate(stacks):
+        own = slice(number * network.slices, (number + 1) * network.slices)
+        alignments.append(
+            Alignment(
+                values[own, :2],
+                stack.beam_kv,
+                None if linear is None else linear[own],
+                confidence[own],
+                refused[own],
+            )
+        )
+    _tell(alignments)
+    return alignments
 
 
 def _reference(stacks: Sequence[Stack], reference_kv: float | None) -> Stack:
@@ -256,69 +182,121 @@ def _reference(stacks: Sequence[Stack], reference_kv: float | None) -> Stack:
     )
 
 
-class _Window:
-    """The region that is compared."""
+def _around(area: tuple[slice, slice], shape: Sequence[int]) -> tuple[slice, slice]:
+    rows, columns = (
+        slice(max(part.start - margin, 0), min(part.stop + margin, size))
+        for part, size in zip(area, shape[1:], strict=True)
+        for margin in [max(MARGIN_PX, part.stop - part.start)]
+    )
+    return rows, columns
 
-    def __init__(self, shape: Sequence[int], region: Region | None) -> None:
-        area = region_slices(region, shape)
-        size = max(part.stop - part.start for part in area)
-        self._binning = -(-size // LARGEST_PX)
-        self._area = tuple(
-            slice(part.start, part.stop - (part.stop - part.start) % self._binning) for part in area
+
+def _windows(
+    area: tuple[slice, slice],
+    offsets: NDArray[np.float64],
+    shape: NDArray[np.int64],
+    model: Model,
+) -> tuple[Windows, NDArray[np.float64]]:
+    """Return the windows within an area, and their middles."""
+    start = np.array([part.start for part in area], dtype=np.float64)
+    stop = np.array([part.stop for part in area], dtype=np.float64)
+    if (stop - start == shape).all():
+        # All that every slice shows, but no less than half of an image.
+        start, stop = offsets.max(axis=0).clip(min=0), shape + offsets.min(axis=0).clip(max=0)
+        few = stop - start < shape / 2
+        start, stop = np.where(few, shape / 4, start), np.where(few, 3 * shape / 4, stop)
+    middle, size = (start + stop - 1) / 2, stop - start
+    if model == "translation":
+        return Windows.of(size.tolist()), middle[np.newaxis]
+    # Windows overlap by half, since each fades out at its sides.
+    counts = (2 * size / SMALLEST_PX - 1).astype(int).clip(1, MOST_WINDOWS)
+    if counts.max() < 2:
+        raise PorescopeError(
+            f"A region of {size[0]:.0f} x {size[1]:.0f} pixels (y, x) is too small to tell how "
+            "slices turn; take a larger one, or align by translation."
+        )
+    each = 2 * size / (counts + 1)
+    y, x = (
+        m + s / (n + 1) * (np.arange(n) - (n - 1) / 2)
+        for m, s, n in zip(middle, size, counts.tolist(), strict=True)
+    )
+    points = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
+    return Windows.of(each.tolist(), share=int(counts.max())), points
+
+
+def _confidence(network: Network, found: Measured, solution: Solution) -> NDArray[np.float64]:
+    """Return the share of what an image's pairs usually tell that agrees, from 0 to 1."""
+    agrees, all_of_it = np.zeros(network.images), np.zeros(network.images)
+    for ends in (found.pairs.first, found.pairs.second):
+        np.add.at(agrees, ends, found.usual * found.told * solution.weights)
+        np.add.at(all_of_it, ends, found.usual)
+    return agrees / np.maximum(all_of_it, 1e-30)
+
+
+def _check(
+    network: Network, found: Measured, solution: Solution, refused: NDArray[np.bool_]
+) -> None:
+    """Refuse stacks whose slices do not hang together."""
+    from scipy import sparse
+
+    believed = np.flatnonzero(~refused)
+    if believed.size < 2 or believed.size < network.images / 2:
+        raise PorescopeError(
+            f"Of {network.images} images, {network.images - believed.size} show nothing that "
+            "others show, or contradict them, so they cannot be aligned; choose another region, "
+            "or leave out blank, saturated and foreign slices."
+        )
+    holds = (solution.weights * found.told > BELIEVED / 3) & (found.usual > 0)
+    ends = np.array(found.pairs.first)[holds], np.array(found.pairs.second)[holds]
+    graph = sparse.coo_matrix((np.ones(holds.sum()), ends), (network.images,) * 2)
+    _, parts = sparse.csgraph.connected_components(graph, directed=False)
+    apart = parts[believed] != parts[believed[0]]
+    if apart.any():
+        stack, index = divmod(int(believed[apart][0]), network.slices)
+        energy = network.stacks[stack].beam_kv
+        of = "" if energy is None else f" at {energy:g} kV"
+        raise PorescopeError(
+            f"From slice {index}{of} on, images have nothing in common with those before; "
+            "align the parts on their own, or choose another region."
         )
 
-    def look(self, stack: Stack, index: int) -> np.ndarray:
-        """Return the region of a slice, binned."""
-        from skimage.transform import downscale_local_mean
 
-        image = np.asarray(stack.data[(index, *self._area)], dtype=np.float32)
-        if not np.isfinite(image).all():
-            raise PorescopeError(f"Slice {index} holds values that are not numbers; mend it first.")
-        binned: np.ndarray = downscale_local_mean(image, (self._binning, self._binning))
-        return binned
-
-    def shift(self, reference: np.ndarray, moving: np.ndarray) -> np.ndarray:
-        """Return what to add to the coordinates of ``moving``'s content to match ``reference``."""
-        whole = np.rint(_correlate(reference, moving)).astype(int)
-        # The fading stays where it is while the content moves, which pulls the peak towards zero;
-        # between parts that show the same place there is nothing left to pull.
-        overlap = _correlate(_part(reference, whole), _part(moving, -whole))
-        return self._binning * (whole + overlap)
-
-
-def _part(image: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """Return what of an image lies within the same image moved by ``offset``."""
-    (y, x), (height, width) = offset, image.shape
-    return image[max(y, 0) : height + min(y, 0), max(x, 0) : width + min(x, 0)]
-
-
-def _correlate(reference: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    from skimage.registration import phase_cross_correlation
-
-    reference, moving = _faded(reference), _faded(moving)
-    if not (reference.any() and moving.any()):
-        return np.zeros(2)  # a blank slice tells nothing: it is left where its neighbour is
-    # Plain correlation: whitening ("phase") lets the noise of small, dim slices decide.
-    shift, _, _ = phase_cross_correlation(
-        reference, moving, upsample_factor=UPSAMPLING, normalization=None
-    )
-    return np.asarray(shift, dtype=np.float64)
-
-
-def _faded(image: np.ndarray) -> np.ndarray:
-    """Return an image without its mean, faded out at the edges, where content comes and goes."""
-    rows, columns = (np.hanning(size + 2)[1:-1].astype(np.float32) for size in image.shape)
-    faded: np.ndarray = (image - image.mean()) * np.outer(rows, columns)
-    return faded
-
-
-def _moved_slice(image: np.ndarray, offset: np.ndarray, order: int) -> np.ndarray:
+def _mended(
+    values: NDArray[np.float64], refused: NDArray[np.bool_], slices: int, smooth_slices: float
+) -> NDArray[np.float64]:
+    """Return the places with those of refused slices interpolated, and smoothed if asked for."""
     from scipy import ndimage
 
-    if not offset.any():
-        return image
-    moved: np.ndarray = ndimage.shift(image.astype(np.float32), offset, order=order, mode="nearest")
-    if image.dtype.kind in "bui":
-        moved = np.rint(moved)
-    np.clip(moved, image.min(), image.max(), out=moved)
-    return moved.astype(image.dtype)
+    mended = values.copy()
+    index = np.arange(slices)
+    for start in range(0, len(values), slices):
+        own = slice(start, start + slices)
+        kept = ~refused[own]
+        if not kept.any():
+            raise PorescopeError(
+                "At one of the voltages no slice can be aligned; leave it out, or choose another "
+                "region."
+            )
+        for column in mended[own].T:
+            column[:] = np.interp(index, index[kept], column[kept])
+        if smooth_slices:
+            mended[own] = ndimage.gaussian_filter1d(
+                mended[own], smooth_slices, axis=0, mode="nearest"
+            )
+    return mended
+
+
+def _tell(alignments: Sequence[Alignment]) -> None:
+    """Warn of refused slices."""
+    for alignment in alignments:
+        refused = np.flatnonzero(alignment.refused).tolist()
+        if refused:
+            named = ", ".join(str(index) for index in refused[:20])
+            of = "" if alignment.beam_kv is None else f" at {alignment.beam_kv:g} kV"
+            warnings.warn(
+                f"Slices refused{of}: {named}{', ...' if len(refused) > 20 else ''}. Their pairs "
+                "contradict each other or show nothing, so their places are interpolated from "
+                "their neighbours'; look at them.",
+                PorescopeWarning,
+                stacklevel=3,
+            )

@@ -134,10 +134,7 @@ def write_index(folder: Path, workspace: Workspace, places: Mapping[str, str]) -
     index = {
         "inputs": [str(path) for path in workspace.inputs],
         "volumes": places,
-        "alignments": [
-            {"beam_kv": alignment.beam_kv, "offsets_px": alignment.offsets_px.tolist()}
-            for alignment in workspace.alignments
-        ],
+        "alignments": [alignment.to_dict() for alignment in workspace.alignments],
         "tables": workspace.tables,
         "scores": workspace.scores,
     }
@@ -160,7 +157,11 @@ def load_workspace(folder: Path) -> tuple[Workspace, dict[int, Path]]:
         index = json.loads((folder / INDEX).read_text())
         places = {name: folder / place for name, place in index["volumes"].items()}
         inputs = tuple(Path(path) for path in index["inputs"])
-        alignments = tuple(Alignment(**entry) for entry in index["alignments"])
+        # Results of the first version left the number of the format out.
+        alignments = tuple(
+            Alignment.from_dict({"porescope_alignment": 1, **entry})
+            for entry in index["alignments"]
+        )
         tables, scores = index["tables"], index["scores"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PorescopeError(f"{folder} holds no finished result of Porescope.") from error

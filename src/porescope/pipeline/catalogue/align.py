@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from porescope.errors import PorescopeError
 from porescope.pipeline.step import Parameters, step
 from porescope.pipeline.workspace import Workspace, image_name
-from porescope.stack import SLICES, Region, region_slices
+from porescope.stack import SLICES, Region, Stack, region_slices
 from porescope.tracking import Cancel, Progress
+
+if TYPE_CHECKING:
+    from porescope.correct import Alignment
 
 
 class AlignParameters(Parameters):
@@ -21,7 +28,24 @@ class AlignParameters(Parameters):
     region: Region | None = Field(
         None,
         description="what to look at, such as a fiducial: y start, y stop, x start, x stop in "
-        "pixels; empty to the edge",
+        "pixels of the first slice; empty to the edge. By default a part that stays the same from "
+        "slice to slice is looked for, and all is used where there is none",
+    )
+    model: Literal["translation", "rigid", "affine"] = Field(
+        "translation", description="whether slices only moved, turned too, or were sheared as well"
+    )
+    smooth_slices: float = Field(
+        0.0,
+        ge=0,
+        description="standard deviation in slices of a Gaussian that smooths the drift; 0 for none",
+    )
+    unfilled: Literal["crop", "mark"] = Field(
+        "crop", description="whether what some slices do not show is cut off, or kept and set to 0"
+    )
+    alignment: Path | None = Field(
+        None,
+        description="an alignment saved before, or a result folder with one for each voltage, to "
+        "apply instead of measuring",
     )
 
 
@@ -33,25 +57,59 @@ def align(
     from porescope.correct import align_voltages, common_area
 
     images = workspace.need_images()
-    alignments = align_voltages(
-        images,
-        parameters.reference_kv,
-        region=parameters.region,
-        progress=progress,
-        cancel=cancel,
-    )
-    area = common_area(alignments, images[0].shape)
+    if parameters.alignment is not None:
+        alignments = [_saved(parameters.alignment, image) for image in images]
+    else:
+        alignments = align_voltages(
+            images,
+            parameters.reference_kv,
+            region=parameters.region,
+            model=parameters.model,
+            smooth_slices=parameters.smooth_slices,
+            progress=progress,
+            cancel=cancel,
+        )
+    crops = parameters.unfilled == "crop"
+    area = common_area(alignments, images[0].shape) if crops else None
     aligned = tuple(
-        alignment.apply(image, area).with_history("align", **parameters.model_dump(mode="json"))
+        alignment.apply(image, area, fill=None if crops else 0).with_history(
+            "align", **parameters.model_dump(mode="json")
+        )
         for image, alignment in zip(images, alignments, strict=True)
     )
-    rows = [{"slice": index} for index in range(images[0].shape[SLICES])]
-    for index, (image, alignment) in enumerate(zip(images, alignments, strict=True)):
-        name = image_name(image, index)
-        for row, (y, x) in zip(rows, alignment.offsets_px.tolist(), strict=True):
-            row |= {f"{name} y px": y, f"{name} x px": x}
     workspace = replace(workspace, images=aligned, alignments=tuple(alignments))
-    return workspace.with_table("alignment", rows)
+    return workspace.with_table("alignment", _rows(images, alignments))
+
+
+def _saved(path: Path, image: Stack) -> Alignment:
+    """Return the alignment of an image from a file, or from a folder with one for each voltage."""
+    from porescope.correct import Alignment
+
+    if not path.is_dir():
+        return Alignment.load(path)
+    file = path / f"alignment-{image_name(image, 0)}.json"
+    if not file.is_file():
+        known = ", ".join(sorted(found.name for found in path.glob("alignment-*.json")))
+        raise PorescopeError(
+            f"{path} holds no {file.name} but {known or 'no alignment at all'}; name the file to "
+            "apply to all images."
+        )
+    return Alignment.load(file)
+
+
+def _rows(images: Sequence[Stack], alignments: Sequence[Alignment]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [{"slice": index} for index in range(images[0].shape[SLICES])]
+    for number, (image, alignment) in enumerate(zip(images, alignments, strict=True)):
+        name = image_name(image, number)
+        for index, row in enumerate(rows):
+            y, x = alignment.offsets_px[index].tolist()
+            row |= {
+                f"{name} y px": y,
+                f"{name} x px": x,
+                f"{name} confidence": float(alignment.confidence[index]),
+                f"{name} refused": bool(alignment.refused[index]),
+            }
+    return rows
 
 
 class CropParameters(Parameters):
