@@ -1,0 +1,77 @@
+"""Slice positions as measured, each with its uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from porescope.errors import PorescopeError
+from porescope.stack import SLICES, Stack
+
+
+@dataclass(frozen=True, eq=False)
+class SlicePositions:
+    """Where the slices of one sample were cut.
+
+    Parameters
+    ----------
+    slice_z_nm : array of shape (z,)
+        Depth of each slice in nm along the milling direction, from the first slice.
+    uncertainty_nm : array of shape (z,)
+        Standard error of each slice's place among its neighbours; NaN where it is not known.
+    source : str
+        What was looked at.
+    blank : bool array of shape (z,), optional
+        Slices that told nothing and lie half way between their neighbours; none by default.
+
+    Raises
+    ------
+    PorescopeError
+        If a position is not a number.
+    """
+
+    slice_z_nm: np.ndarray
+    uncertainty_nm: np.ndarray
+    source: str
+    blank: np.ndarray = None  # type: ignore[assignment]  # filled below, never None after
+
+    def __post_init__(self) -> None:
+        positions = np.array(self.slice_z_nm, dtype=np.float64)
+        if not np.isfinite(positions).all():
+            bad = int(np.flatnonzero(~np.isfinite(positions))[0])
+            raise PorescopeError(f"The position of slice {bad} is not a number; measure it again.")
+        blank = np.zeros(positions.shape, bool) if self.blank is None else np.array(self.blank)
+        uncertainty = np.array(self.uncertainty_nm, dtype=np.float64)
+        for name, values in (
+            ("slice_z_nm", positions - positions[0]),
+            ("uncertainty_nm", uncertainty),
+            ("blank", blank),
+        ):
+            values.flags.writeable = False
+            object.__setattr__(self, name, values)
+
+    @classmethod
+    def of(cls, stack: Stack) -> SlicePositions:
+        """Return the positions that a stack has."""
+        return cls(stack.slice_z_nm, np.full(stack.shape[SLICES], np.nan), "files")
+
+    @property
+    def thickness_nm(self) -> np.ndarray:
+        """What was milled away below each slice but the last, in nm, as an array (z - 1,)."""
+        return np.diff(self.slice_z_nm)
+
+    def apply(self, stack: Stack) -> Stack:
+        """Return a stack of the same slices with these positions.
+
+        Raises
+        ------
+        PorescopeError
+            If the stack has another number of slices.
+        """
+        if stack.shape[SLICES] != len(self.slice_z_nm):
+            raise PorescopeError(
+                f"There are positions for {len(self.slice_z_nm)} slices, but the stack has "
+                f"{stack.shape[SLICES]}; measure them on a stack of the same slices."
+            )
+        return replace(stack, slice_z_nm=stack.slice_z_nm[0] + self.slice_z_nm)

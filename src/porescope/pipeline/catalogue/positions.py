@@ -1,0 +1,95 @@
+"""Measuring where slices were cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from porescope.pipeline.step import Parameters, step
+from porescope.pipeline.workspace import Workspace
+from porescope.stack import Region
+from porescope.tracking import Cancel, Progress
+
+
+class PositionsParameters(Parameters):
+    """What to look at."""
+
+    source: Literal["images", "ruler", "table", "files"] = Field(
+        "images",
+        description="what tells the positions: how much slices differ, milled marks, a table, or "
+        "what the files told already, which is checked only",
+    )
+    region: Region | None = Field(
+        None,
+        description="of images, what to compare, without the fiducial: y start, y stop, x start, "
+        "x stop in pixels; empty to the edge",
+    )
+    parallel: tuple[Region, ...] = Field(
+        (), description="of a ruler, a box about each mark along the milling direction"
+    )
+    inclined: tuple[Region, ...] = Field((), description="of a ruler, a box about each other mark")
+    angle_deg: float | None = Field(
+        None,
+        gt=0,
+        lt=90,
+        description="of a ruler, the angle between its inclined marks and the milling direction",
+    )
+    table: Path | None = Field(
+        None,
+        description="text with a column such as 'position nm' or 'thickness nm', a row a slice",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.source == "ruler" and not (self.parallel and self.inclined and self.angle_deg):
+            raise ValueError(
+                "a ruler needs a box about a parallel mark, one about an inclined mark and the "
+                "angle between them"
+            )
+        if self.source == "table" and self.table is None:
+            raise ValueError("name the file of the table")
+        return self
+
+
+@step("positions", uses=("images",), made="placed")
+def positions(
+    workspace: Workspace, parameters: PositionsParameters, *, progress: Progress, cancel: Cancel
+) -> Workspace:
+    """Measure where each slice was cut, and mark the slices to doubt."""
+    from porescope.correct.positions import (
+        SlicePositions,
+        compare_slices,
+        positions_from_distances,
+        positions_from_marks,
+        positions_from_table,
+        slice_health,
+    )
+
+    images = workspace.need_images()
+    # Where the least shines through, slices differ by what was milled away alone.
+    clearest = min(images, key=lambda image: image.beam_kv or 0.0)
+    distances = compare_slices(clearest, parameters.region, progress=progress, cancel=cancel)
+    if parameters.source == "images":
+        found = positions_from_distances(clearest, distances)
+    elif parameters.source == "ruler" and parameters.angle_deg is not None:
+        found = positions_from_marks(
+            clearest,
+            parameters.parallel,
+            parameters.inclined,
+            parameters.angle_deg,
+            progress=progress,
+            cancel=cancel,
+        )
+    elif parameters.source == "table" and parameters.table is not None:
+        found = positions_from_table(parameters.table)
+    else:
+        found = SlicePositions.of(clearest)
+    values = parameters.model_dump(mode="json")
+    placed = tuple(found.apply(image).with_history("positions", **values) for image in images)
+    workspace = replace(workspace, images=placed)
+    if workspace.labels is not None and workspace.labels.shape[0] == len(found.slice_z_nm):
+        workspace = replace(workspace, labels=found.apply(workspace.labels))
+    return workspace.with_table("positions", slice_health(found, distances))
