@@ -216,6 +216,24 @@ def test_progress_and_cancel():
         isotropy(lazy, (1, 1, 1), cancel=lambda: True)
 
 
+def test_chords_are_as_long_as_they_are():
+    labels = np.zeros((40, 60, 60), np.uint8)
+    labels[:, 5:9] = labels[:, 20:27] = labels[:, 40:47] = 1
+    value, uncertainty = correlations(labels, (1, 1, 1)).chord_lengths(1)
+    expected = np.zeros(31)
+    expected[4], expected[7] = 1 / 55, 2 / 52  # so many places there are for both ends
+    assert value == pytest.approx(expected / expected.sum())
+    assert uncertainty.shape == value.shape
+    assert np.isnan(correlations(labels, (1, 1, 1)).chord_lengths(2)[0]).all()
+
+
+def test_chords_of_random_pores_have_their_mean_length():
+    value, _ = correlations(spheres(160), (1, 1, 1), phase=0).chord_lengths(2)
+    mean = 1 / (INTENSITY * math.pi * RADIUS**2)
+    assert value @ np.arange(len(value)) == pytest.approx(mean, rel=0.1)
+    assert value[1:4] == pytest.approx(np.exp(-np.arange(3) / mean) * -np.expm1(-1 / mean), rel=0.1)
+
+
 def test_rows_hold_every_curve():
     rows = correlations(spheres(16), (2.0, 1.0, 0.5)).rows()
     assert [row["axis"] for row in rows] == list(

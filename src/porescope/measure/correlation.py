@@ -199,12 +199,12 @@ def _count(
     progress: Progress,
     cancel: Cancel,
 ) -> Correlations:
-    pairs, segments = count_lines(labels, phase, longest, progress, cancel)
+    pairs, segments, chords = count_lines(labels, phase, longest, progress, cancel)
     places = [
         None if lags is None else count_places(labels.shape, axis)
         for axis, lags in enumerate(longest)
     ]
-    return Correlations(spacing_nm, pairs, segments, places)
+    return Correlations(spacing_nm, pairs, segments, places, chords)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,12 +220,15 @@ class Correlations:
         an axis that was left out.
     segments, places : sequences of three int arrays of shape (8, voxels of the axis)
         Those between which all is in the phase, and all pairs there are, up to the last lag.
+    chords : sequence of three int arrays of shape (8, voxels of the axis + 1)
+        Intersections of lines with the phase that no face of the volume cuts, by length.
     """
 
     spacing_nm: tuple[float, float, float]
     pairs: Sequence[Counts | None]
     segments: Sequence[Counts | None]
     places: Sequence[Counts | None]
+    chords: Sequence[Counts | None]
 
     def two_point(self, axis: int) -> tuple[Curve, Curve]:
         """Return the two-point correlation along an axis, from lag 0, and its uncertainty."""
@@ -236,6 +239,24 @@ class Correlations:
         """Return the lineal path function along an axis, from lag 0, and its uncertainty."""
         pairs, *counts = _present(self.pairs[axis], self.segments[axis], self.places[axis])
         return jackknife(np.divide, *(count[:, : pairs.shape[1]] for count in counts))
+
+    def chord_lengths(self, axis: int) -> tuple[Curve, Curve]:
+        """Return how probable it is that a chord is of so many voxels, and its uncertainty.
+
+        Chords are the intersections of lines along the axis with the phase. Those that a face of
+        the volume cuts are left out; as that happens to long ones more often, each counts for as
+        many as there would be in an endless volume.
+
+        Returns
+        -------
+        value, uncertainty : arrays of shape (lags,)
+            From a length of 0, where it is 0; NaN if no chord has both its ends in the volume.
+        """
+        pairs, chords = _present(self.pairs[axis], self.chords[axis])
+        size = chords.shape[1] - 1
+        weights = 1 / np.maximum(size - 1 - np.arange(size + 1), 1)
+        value, uncertainty = jackknife(lambda counts: counts * weights / (counts @ weights), chords)
+        return value[: pairs.shape[1]], uncertainty[: pairs.shape[1]]
 
     def isotropy(self) -> dict[str, float]:
         """Return the three anisotropy errors and the diameters; see :func:`isotropy`."""
@@ -266,25 +287,24 @@ class Correlations:
         """Return multiples of the coarsest spacing, as far as there are lags along all axes."""
         coarsest = max(self.spacing_nm)
         reach = min((count - 1) * step for count, step in zip(counts, self.spacing_nm, strict=True))
-        return coarsest * np.arange(math.floor(reach / coarsest * (1 + 1e-9)) + 1)
+        steps = math.floor(reach / coarsest * (1 + 1e-9))
+        return np.asarray(np.arange(steps + 1) * coarsest, dtype=np.float64)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the curves as rows of a table, axis by axis."""
         rows = []
         for axis, name in enumerate(AXES):
-            columns = (*self.two_point(axis), *self.lineal_path(axis))
-            for lag, values in enumerate(np.stack(columns, axis=1).tolist()):
-                one, its, other, others = values
-                rows.append(
-                    {
-                        "axis": name,
-                        "lag nm": lag * self.spacing_nm[axis],
-                        "two-point": one,
-                        "two-point uncertainty": its,
-                        "lineal path": other,
-                        "lineal path uncertainty": others,
-                    }
-                )
+            curves = {
+                "two-point": self.two_point(axis),
+                "lineal path": self.lineal_path(axis),
+                "chord length": self.chord_lengths(axis),
+            }
+            for lag in range(len(curves["two-point"][0])):
+                row: dict[str, Any] = {"axis": name, "lag nm": lag * self.spacing_nm[axis]}
+                for curve, (value, uncertainty) in curves.items():
+                    row[curve] = float(value[lag])
+                    row[f"{curve} uncertainty"] = float(uncertainty[lag])
+                rows.append(row)
         return rows
 
 

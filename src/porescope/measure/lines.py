@@ -30,7 +30,7 @@ def count_lines(
     longest: Sequence[int | None],
     progress: Progress,
     cancel: Cancel,
-) -> tuple[list[Counts | None], list[Counts | None]]:
+) -> tuple[list[Counts | None], list[Counts | None], list[Counts | None]]:
     """Count pairs and runs along the axes, in one walk through the volume.
 
     Parameters
@@ -48,6 +48,8 @@ def count_lines(
         Pairs of voxels in the phase, by part and lag.
     segments : list of three int arrays of shape (8, voxels of the axis)
         Those between which all is in the phase, up to the last lag there is.
+    chords : list of three int arrays of shape (8, voxels of the axis + 1)
+        Runs that no face of the volume cuts, by part and number of voxels.
     """
     pairs: list[_Pairs | None] = [
         None if lags is None else (_PairsAlongZ if axis == SLICES else _Pairs)(labels.shape, lags)
@@ -71,6 +73,7 @@ def count_lines(
     return (
         [None if pair is None else pair.counts(axis) for axis, pair in enumerate(pairs)],
         [None if run is None else run.segments() for run in runs],
+        [None if run is None else run.chords() for run in runs],
     )
 
 
@@ -186,6 +189,7 @@ class _Runs:
         self.across = _others(axis)
         # Half along the axis, halves along the others, length.
         self.found = np.zeros((2, 2, 2, self.size + 1), dtype=np.int64)
+        self.whole = np.zeros_like(self.found)  # without those that a face cuts
 
     def add(self, start: int, upper: int, lines: NDArray[np.bool_]) -> None:
         """Count the runs along the rows of one piece."""
@@ -201,16 +205,22 @@ class _Runs:
     def _count(self, quarter: Counts, first: Counts, end: Counts) -> None:
         """Count runs from ``first`` to before ``end``, told apart by where they lie across."""
         later = first >= self.middle
-        self._bin(4 * later + quarter, end - first, 1)
+        part, length = 4 * later + quarter, end - first
+        self.found += self._binned(part, length)
+        whole = (first > 0) & (end < self.size)
+        self.whole += self._binned(part[whole], length[whole])
         # What of a run lies beyond the middle begins there, in the other half.
         over = ~later & (end > self.middle)
         beyond = end[over] - self.middle
-        self._bin(quarter[over], beyond, -1)
-        self._bin(4 + quarter[over], beyond, 1)
+        self.found += self._binned(4 + quarter[over], beyond) - self._binned(quarter[over], beyond)
 
-    def _bin(self, part: Counts, length: Counts, sign: int) -> None:
+    def _binned(self, part: Counts, length: Counts) -> Counts:
         bins = part * (self.size + 1) + length
-        self.found += sign * np.bincount(bins, minlength=self.found.size).reshape(self.found.shape)
+        return np.bincount(bins, minlength=self.found.size).reshape(self.found.shape)
+
+    def chords(self) -> Counts:
+        """Return the runs that no face cuts, by part and length; once all is counted."""
+        return np.moveaxis(self.whole, 0, self.axis).reshape(8, -1)
 
     def segments(self) -> Counts:
         """Return, by part and lag, how many segments lie within runs."""
