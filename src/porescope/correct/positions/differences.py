@@ -21,8 +21,9 @@ FINEST = 0.25
 COARSEST, LONGEST = 8, 12
 # How many slices on a slice is compared with. Far ones say little: errors grow with distance.
 REACH = 2
-# A difference that is nearer than this to that of unrelated places tells no distance.
-UNRELATED = 0.9
+# Details of variance 1 that have nothing in common differ by 2; nearer to that than this share, a
+# difference tells no distance.
+UNRELATED = 0.85
 # Patches along y and x, whose scatter gives the uncertainty.
 PATCHES = 4
 
@@ -198,7 +199,7 @@ def _distances(difference: Values, yardstick: Values) -> Values:
     scales = np.sqrt(np.maximum.accumulate(keep @ yardstick, axis=1))
     distances = [
         np.interp(root, scale, np.arange(len(scale)))
-        if root**2 < UNRELATED * scale[-1] ** 2
+        if root**2 < 2 * UNRELATED
         else np.nan
         for root, scale in zip(roots, scales, strict=True)
     ]
