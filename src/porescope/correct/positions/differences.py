@@ -23,7 +23,7 @@ COARSEST, LONGEST = 8, 12
 REACH = 2
 # Details of variance 1 that have nothing in common differ by 2; nearer to that than this share, a
 # difference tells no distance.
-UNRELATED = 0.85
+UNRELATED = 0.95
 # Patches along y and x, whose scatter gives the uncertainty.
 PATCHES = 4
 
