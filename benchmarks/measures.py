@@ -72,15 +72,20 @@ def closed_forms(seeds):
             ("mean chord of pores, nm", pore_shape, "mean_chord_x_nm"),
         ):
             found[name].append((numbers[key], numbers[f"{key}_uncertainty"]))
-    rows = [("number", "formula", "mean", "standard error of the mean", "off by",
-             "scatter between seeds", "mean uncertainty told", "within 2 uncertainties")]  # fmt: skip
+    rows = [
+        (
+            "number", "formula", "mean", "standard error of the mean", "off by",
+            "scatter between seeds", "mean uncertainty told", "within 2 uncertainties",
+        )
+    ]  # fmt: skip
     for name, pairs in found.items():
         values, told = np.transpose(pairs)
         scatter = values.std(ddof=1)
         covered = np.count_nonzero(np.abs(values - truth[name]) <= 2 * told)
         rows.append((
             name, f"{truth[name]:.4g}", f"{values.mean():.4g}",
-            f"{scatter / math.sqrt(seeds):.2g}", f"{100 * (values.mean() / truth[name] - 1):+.2f} %",
+            f"{scatter / math.sqrt(seeds):.2g}",
+            f"{100 * (values.mean() / truth[name] - 1):+.2f} %",
             f"{scatter:.2g}", f"{told.mean():.2g}", f"{covered} of {seeds}",
         ))  # fmt: skip
     return table(*rows)
@@ -115,7 +120,9 @@ def beside_porespy(seeds):
                 row(name, f"two-point at {centres[lag]:.1f} voxels (PoreSpy: all directions)",
                     np.mean(at), told, float(np.asarray(radial.probability)[lag]))  # fmt: skip
             value, its = found.chord_lengths(2)
-            chords = porespy.filters.apply_chords(solid, axis=2, spacing=0, trim_edges=True)
+            chords = porespy.filters.apply_chords(
+                solid, axis=2, spacing=1, trim_edges=True, label=True
+            )
             lengths = np.asarray(porespy.metrics.chord_counts(chords))
             sizes = np.arange(len(value))
             row(name, "chords of 4 to 12 voxels, share", value[4:13].sum(),
@@ -193,8 +200,10 @@ def costs():
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         seconds, processor, peak = json.loads(done.stdout.splitlines()[-1])
         size = math.prod(shape) / 2**20
-        rows.append((name, path.suffix + " " + " x ".join(map(str, shape)), f"{seconds:.1f}",
-                     f"{processor:.1f}", f"{peak:.0f}", f"{size:.0f}", f"{peak / size:.2f}"))  # fmt: skip
+        rows.append((
+            name, path.suffix + " " + " x ".join(map(str, shape)), f"{seconds:.1f}",
+            f"{processor:.1f}", f"{peak:.0f}", f"{size:.0f}", f"{peak / size:.2f}",
+        ))  # fmt: skip
 
     with tempfile.TemporaryDirectory() as folder:
         shape = (LARGE,) * 3
