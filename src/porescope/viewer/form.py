@@ -18,12 +18,14 @@ from magicgui.widgets import (
     FileEdit,
     FloatSpinBox,
     LineEdit,
+    PushButton,
     SpinBox,
     Widget,
 )
 from pydantic.fields import FieldInfo
 
 from porescope.pipeline.step import Parameters
+from porescope.stack import Region
 
 UNITS = {
     "nm": "nm",
@@ -36,6 +38,7 @@ UNITS = {
     "percent": "%",
 }
 LARGEST = 2**31 - 1
+Regions = tuple[Region, ...]
 
 
 class Form:
@@ -50,11 +53,41 @@ class Form:
     def __init__(self, model: type[Parameters]) -> None:
         self._fields = model.model_fields
         self._widgets = {name: _widget(name, field) for name, field in self._fields.items()}
-        self.container = Container(widgets=list(self._widgets.values()), labels=True)
+        self._buttons = {
+            name: PushButton(text="Draw", tooltip="Draw a box on the image.")
+            for name, field in self._fields.items()
+            if _plain(field.annotation) in (Region, Regions)
+        }
+        rows = [self._with_button(name) for name in self._widgets]
+        self.container = Container(widgets=rows, labels=True)
         self.container.margins = (0, 0, 0, 0)
+
+    def _with_button(self, name: str) -> Widget:
+        widget = self._widgets[name]
+        if name not in self._buttons:
+            return widget
+        row = Container(
+            widgets=[widget, self._buttons[name]],
+            layout="horizontal",
+            labels=False,
+            label=widget.label,
+        )
+        row.margins = (0, 0, 0, 0)
+        return row
 
     def __getitem__(self, name: str) -> Widget:
         return self._widgets[name]
+
+    def regions(self) -> dict[str, tuple[LineEdit, PushButton, bool]]:
+        """Return the line and the button of each field of boxes, and whether it takes several."""
+        return {
+            name: (
+                self._widgets[name],
+                button,
+                _plain(self._fields[name].annotation) == Regions,
+            )
+            for name, button in self._buttons.items()
+        }
 
     def values(self) -> dict[str, Any]:
         """Return what was filled in, for ``Step.parse``; empty lines are left to the default."""
@@ -64,8 +97,11 @@ class Form:
             if isinstance(widget, LineEdit):
                 if not value.strip():
                     continue
-                if _is_tuple(_plain(self._fields[name].annotation)):
-                    value = [part.strip() or None for part in value.split(",")]
+                kind = _plain(self._fields[name].annotation)
+                if kind == Regions:
+                    value = [_parts(box) for box in value.split(";") if box.strip()]
+                elif _is_tuple(kind):
+                    value = _parts(value)
             if isinstance(widget, FileEdit) and value == Path():
                 continue
             values[name] = value
@@ -120,8 +156,14 @@ def _bounds(field: FieldInfo, step: int) -> tuple[float, float]:
     return low, min(high, LARGEST)
 
 
+def _parts(text: str) -> list[str | None]:
+    return [part.strip() or None for part in text.split(",")]
+
+
 def _hint(kind: Any, field: FieldInfo) -> str:
     free = not field.is_required()
+    if kind == Regions:
+        return "none, or boxes: a, b, c, d; …"
     if _is_tuple(kind):
         parts = get_args(kind)
         numbers = "numbers" if ... in parts else f"{len(parts)} numbers"

@@ -38,7 +38,8 @@ from porescope.pipeline.run import Report, run_recipe, run_step, work_folder
 from porescope.pipeline.step import Step
 from porescope.pipeline.workspace import Workspace, load_workspace
 from porescope.tracking import Cancel
-from porescope.viewer.form import Form
+from porescope.viewer.boxes import Boxes
+from porescope.viewer.form import Form, label
 from porescope.viewer.layers import KEY, LayerData, from_layer
 from porescope.viewer.readers import read_layers, workspace_layers
 from porescope.viewer.work import Runner, Session, in_process
@@ -224,6 +225,9 @@ class StepPanel(Panel):
         self.form = Form(step.parameters)
         if step.parameters.model_fields:
             self.column.insertWidget(2, self.form.container.native)
+        for name, (line, button, several) in self.form.regions().items():
+            boxes = Boxes(viewer, f"{step.name} {label(name)}", line, several)
+            button.changed.connect(lambda _=None, boxes=boxes: self._draw(boxes))
         self.scores = _scores_table()
         self.column.addWidget(self.scores)
         # What the user chose otherwise than we would have; forgotten once a result is there.
@@ -280,6 +284,14 @@ class StepPanel(Panel):
             return []
         items = [self.images.item(row) for row in range(self.images.count())]
         return [item.text() for item in items if item.checkState() == Qt.CheckState.Checked]
+
+    def _draw(self, boxes: Boxes) -> None:
+        chosen = self.chosen_images()
+        try:
+            boxes.draw(self.viewer.layers[chosen[0]] if chosen else None)
+            self.runner.say(None)
+        except PorescopeError as error:
+            self.runner.say(error)
 
     def _layers_of(self, use: str, combo: QComboBox) -> list[Layer]:
         name = combo.currentText()
