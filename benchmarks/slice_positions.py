@@ -55,7 +55,7 @@ def table():
 def from_real_images():
     data = np.asarray(read_stack(FLYEM, (8, 8, 8)).data)
     table()
-    for removed in (20, 30, 50):
+    for removed in (20, 30, 40):
         found, before = [], []
         for draw in range(DRAWS):
             random = np.random.default_rng([removed, draw])
