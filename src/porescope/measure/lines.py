@@ -22,6 +22,8 @@ from porescope.tracking import Cancel, Progress
 
 Counts = NDArray[np.int64]
 WORD_BITS = 64
+BLOCK_BYTES = 1 << 19
+"""So much of the slices kept is compared with a new one at once, which the cache can hold."""
 
 
 def count_lines(
@@ -145,22 +147,24 @@ class _PairsAlongZ(_Pairs):
 
     def __init__(self, shape: Sequence[int], longest: int) -> None:
         super().__init__(shape, longest)  # found: z, y, x, lag
-        self.kept: NDArray[np.uint64] | None = None
+        # Slice z lies at z modulo the number of slices kept, with its quarters and their words.
+        self.kept = np.zeros((longest + 1, 4, 0), dtype=np.uint64)
 
     def add(self, start: int, upper: int, words: NDArray[np.uint64]) -> None:
         """Count the pairs that end in one piece."""
-        new = self._by_slice(words)
-        kept = new[:0] if self.kept is None else self.kept
-        known = np.concatenate([kept, new])
         middle = halves(self.shape[SLICES])[0].stop
-        for lag in range(min(self.longest, len(known) - 1) + 1):
-            ends = max(len(kept), lag)
-            hits = _ones(known[ends - lag : len(known) - lag] & known[ends:])
-            # How many of the first slices of these pairs lie in the lower half.
-            lower = max(0, middle - (start - len(kept) + ends - lag))
-            self.found[0, ..., lag] += hits[:lower].sum(axis=0).reshape(2, 2)
-            self.found[1, ..., lag] += hits[lower:].sum(axis=0).reshape(2, 2)
-        self.kept = known[len(known) - min(self.longest, len(known)) :]
+        slices = self._by_slice(words)
+        if not self.kept.size:
+            self.kept = np.zeros((len(self.kept), *slices.shape[1:]), dtype=np.uint64)
+        together = max(1, BLOCK_BYTES // slices[0].nbytes)
+        for z, new in enumerate(slices, start=start):
+            self.kept[z % len(self.kept)] = new
+            for first in range(0, len(self.kept), together):
+                others = self.kept[first : first + together]
+                lag = (z - first - np.arange(len(others))) % len(self.kept)
+                later = (z - lag >= middle).astype(np.int64)
+                # Places not yet filled hold no bits.
+                self.found[later, :, :, lag] += _ones(others & new).reshape(-1, 2, 2)
 
     def _by_slice(self, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return the words of each quarter of each slice, in an array (slices, 4, words)."""
