@@ -20,7 +20,7 @@ from porescope.measure.parts import check_labels, halves, measured
 from porescope.stack import checked_spacing_nm
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
-TILE_VOXELS = 1 << 25
+TILE_VOXELS = 1 << 26
 """About how many voxels, with what lies around them, are worked on at once."""
 
 MOST_SIZES = 60
