@@ -199,6 +199,7 @@ def test_what_cannot_be_told_is_nan():
         (lambda v: lineal_path(v, 3), "An axis is"),
         (lambda v: two_point_correlation(v, 0, longest=4), "between 0 and 3"),
         (lambda v: two_point_correlation(v, 0, longest=-1), "between 0 and 3"),
+        (lambda v: two_point_correlation(v, 0, longest=1.5), "whole number"),
     ],
 )
 def test_refusals(act, says):

@@ -104,10 +104,10 @@ def _along(
     size = labels.shape[axis]
     if longest is None:
         longest = _default_lags(size)
-    if not 0 <= longest < size:
+    if not (isinstance(longest, int | np.integer) and 0 <= longest < size):
         raise PorescopeError(
-            f"The longest lag along {AXES[axis]} must lie between 0 and {size - 1}, "
-            f"not be {longest!r}."
+            f"The longest lag along {AXES[axis]} must be a whole number between 0 and {size - 1}, "
+            f"not {longest!r}."
         )
     lags = [longest if other == axis else None for other in range(3)]
     return _count(labels, (1.0, 1.0, 1.0), phase, lags, progress, cancel)
