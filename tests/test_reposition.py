@@ -1,7 +1,7 @@
 import dask.array as da
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from porescope import PorescopeError
@@ -10,6 +10,7 @@ from porescope.correct import grid_places, reposition
 positions = st.lists(st.floats(0, 500), min_size=1, max_size=40).map(np.array)
 
 
+@settings(deadline=None)
 @given(positions, st.floats(2, 30))
 def test_every_slice_gets_a_plane_of_its_own_in_order(slice_z_nm, grid_nm):
     places = grid_places(slice_z_nm, grid_nm)

@@ -32,7 +32,7 @@ def grid_places(slice_z_nm: np.ndarray, grid_nm: float) -> np.ndarray:
     ----------
     Article II of the FIB tomography thesis, section 2.2.2.
     """
-    from sklearn.isotonic import IsotonicRegression
+    from scipy.optimize import isotonic_regression
 
     slice_z_nm = np.asarray(slice_z_nm, dtype=np.float64)
     if not (np.isfinite(grid_nm) and grid_nm > 0):
@@ -41,7 +41,7 @@ def grid_places(slice_z_nm: np.ndarray, grid_nm: float) -> np.ndarray:
     wanted = np.rint((slice_z_nm[order] - slice_z_nm.min()) / grid_nm)
     rank = np.arange(len(order))
     # Distinct and ordered planes p_i mean that p_i - i never falls: an isotonic regression.
-    slack = IsotonicRegression(y_min=0).fit_transform(rank, wanted - rank)
+    slack = np.clip(isotonic_regression(wanted - rank).x, 0, None)
     places = np.empty(len(order), dtype=np.int64)
     places[order] = rank + np.rint(slack).astype(np.int64)
     return places

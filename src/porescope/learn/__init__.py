@@ -1,0 +1,1 @@
+"""What all training shares: structures to learn from, the training itself, weights and cards."""

@@ -1,0 +1,218 @@
+"""Training of any network on any data: early stopping, falling learning rate, resuming, cancelling.
+
+This module imports torch and Lightning; import it inside functions.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+)
+from lightning.pytorch.loggers import CSVLogger
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from porescope.errors import Cancelled
+from porescope.learn.optimizer import Muon
+from porescope.learn.precision import has_fast_bfloat16
+from porescope.tracking import Cancel, Progress, never_cancel, no_progress
+
+Batch = dict[str, Tensor]
+Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
+"""From a network and a batch to ``"loss"`` and whatever else is worth following."""
+
+MONITOR = "validation_loss"
+AVERAGED = 0.995
+"""Validated and returned are weights averaged over the last steps: each step keeps this share."""
+
+STEEPEST = 1.0
+"""Norm to which gradients are clipped."""
+
+
+class TrainingParameters(BaseModel):
+    """How long and how fast to learn.
+
+    Parameters
+    ----------
+    epochs : int
+        At most so many.
+    batch_size : int
+    learning_rate : float
+        At the beginning, see :class:`porescope.learn.optimizer.Muon`.
+    decay : float
+        By which the learning rate is multiplied when it falls.
+    decay_patience, stop_patience : int
+        Epochs without a better validation loss until the learning rate falls, and until the
+        training stops.
+    seed : int
+        Of the first weights and of the order of the data.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(500, gt=0)
+    batch_size: int = Field(64, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    decay: float = Field(0.1, gt=0, lt=1)
+    decay_patience: int = Field(10, ge=0)
+    stop_patience: int = Field(25, gt=0)
+    seed: int = Field(0, ge=0, lt=2**32)
+
+
+def train(
+    make_network: Callable[[], nn.Module],
+    loss: Loss,
+    training: Dataset[Batch],
+    validation: Dataset[Batch],
+    folder: str | Path,
+    parameters: TrainingParameters,
+    *,
+    progress: Progress = no_progress,
+    cancel: Cancel = never_cancel,
+) -> tuple[nn.Module, dict[str, float]]:
+    """Train a network, or go on where a training in the same folder was stopped.
+
+    Parameters
+    ----------
+    make_network : callable
+        Makes the network with random weights.
+    loss : callable
+        Takes the network and a batch; returns ``"loss"`` and other scalars to follow.
+    training, validation : torch Datasets
+        With a length, that of an epoch. Epoch e asks ``training`` for the items from ``e * length``
+        on, so a dataset that draws at random draws new ones each time; one that is finite turns the
+        number into an index itself.
+    folder : str or Path
+        Gets the state of the last and of the best epoch, and a table of all epochs as CSV.
+    parameters : TrainingParameters
+    progress, cancel
+        See :mod:`porescope.tracking`; batches are counted.
+
+    Returns
+    -------
+    network : torch.nn.Module
+        As it was in the epoch with the smallest validation loss.
+    scores : dict
+        Means over the validation data in that epoch, by name.
+
+    Raises
+    ------
+    Cancelled
+        If ``cancel()`` became true; the epochs that were finished are kept in the folder.
+    """
+    folder = Path(folder)
+    last = folder / "last.ckpt"
+    lightning.seed_everything(parameters.seed, verbose=False)
+    learner = _Learner(make_network(), loss, parameters)
+    best = ModelCheckpoint(
+        folder, "best", monitor=MONITOR, save_last=True, enable_version_counter=False
+    )
+    new, same = (
+        DataLoader(training, parameters.batch_size, sampler=_Onwards(training), drop_last=True),
+        DataLoader(validation, parameters.batch_size),
+    )
+    quiet = logging.getLogger("lightning.pytorch")
+    level = quiet.level
+    quiet.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            trainer = lightning.Trainer(
+                max_epochs=parameters.epochs,
+                devices=1,
+                precision="bf16-mixed" if has_fast_bfloat16(_device()) else "32-true",
+                gradient_clip_val=STEEPEST,
+                callbacks=[
+                    EMAWeightAveraging(decay=AVERAGED),
+                    best,
+                    EarlyStopping(MONITOR, patience=parameters.stop_patience),
+                    _Tracking(progress, cancel),
+                ],
+                logger=CSVLogger(folder, name="", version=""),
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+            )
+            ckpt_path = last if last.exists() else None
+            trainer.fit(learner, new, same, ckpt_path=ckpt_path, weights_only=True)
+            learner.load_state_dict(
+                torch.load(best.best_model_path, weights_only=True)["state_dict"]
+            )
+            (scores,) = trainer.validate(learner, same, verbose=False)
+    finally:
+        quiet.setLevel(level)
+    return learner.network.cpu().eval(), dict(scores)
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class _Onwards(Sampler[int]):
+    """Counts on from epoch to epoch, so that a training that goes on meets the same data."""
+
+    def __init__(self, data: Any) -> None:
+        self._length = len(data)
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:  # Lightning calls this
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[int]:
+        first = self._epoch * self._length
+        return iter(range(first, first + self._length))
+
+
+class _Learner(lightning.LightningModule):
+    def __init__(self, network: nn.Module, loss: Loss, parameters: TrainingParameters) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._loss = loss
+        self._plan = parameters
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        values = self._loss(self.network, batch)
+        named = {f"training_{name}": value for name, value in values.items()}
+        self.log_dict(named, on_epoch=True, on_step=False)
+        return values["loss"]
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        values = self._loss(self.network, batch)
+        self.log_dict({f"validation_{name}": v for name, v in values.items()})
+
+    def configure_optimizers(self) -> Any:
+        optimizer = Muon(self.parameters(), self._plan.learning_rate)
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=self._plan.decay, patience=self._plan.decay_patience
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "monitor": MONITOR},
+        }
+
+
+class _Tracking(Callback):
+    def __init__(self, progress: Progress, cancel: Cancel) -> None:
+        self._progress = progress
+        self._cancel = cancel
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if self._cancel():
+            raise Cancelled
+        batches = int(trainer.num_training_batches)
+        self._progress(trainer.global_step, batches * (trainer.max_epochs or 1))

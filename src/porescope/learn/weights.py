@@ -1,0 +1,149 @@
+"""Weights of networks as files: tensors alone, with a card that tells where they come from.
+
+A file of weights is data and is checked as such: it is safetensors, never unpickled; its header
+names this format and the network it is for; its tensors have the names and shapes of that network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from porescope.errors import PorescopeError
+from porescope.files import write_beside
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = "1"
+LARGEST_BYTES = 1 << 30
+DTYPES = (np.dtype("float16"), np.dtype("float32"))
+
+
+class Card(BaseModel):
+    """Where weights come from and what they reach.
+
+    Parameters
+    ----------
+    network : str
+        Which network they are for, with a version: ``"gap-network/1"``.
+    summary : str
+        What it does, in a sentence.
+    data : str
+        What it was trained on.
+    split : str
+        How training, validation and test data were kept apart.
+    training : dict
+        Parameters of the training, its seed among them.
+    scores : dict
+        What it reached, by name; each name says on what.
+    versions : dict
+        Of the libraries.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: str
+    summary: str
+    data: str
+    split: str
+    training: dict[str, float | int | str]
+    scores: dict[str, float]
+    versions: dict[str, str]
+
+
+def save_weights(path: str | Path, tensors: Mapping[str, np.ndarray], card: Card) -> None:
+    """Write weights as 16-bit floats, and the card beside them as JSON.
+
+    Raises
+    ------
+    PorescopeError
+        If a file is there already, or a weight is no finite 16-bit float.
+    """
+    from safetensors.numpy import save_file
+
+    path = Path(path)
+    halves = {name: np.ascontiguousarray(values, "f2") for name, values in tensors.items()}
+    for name, values in halves.items():
+        if not np.isfinite(values).all():
+            raise PorescopeError(f"The weights {name} are too large or no numbers; train again.")
+    metadata = {"porescope_weights": FORMAT, "card": card.model_dump_json()}
+    with write_beside(path) as beside:
+        save_file(halves, beside, metadata)
+    with write_beside(path.with_suffix(".json")) as beside:
+        beside.write_text(card.model_dump_json(indent=1) + "\n")
+
+
+def load_weights(path: str | Path, network: nn.Module, name: str) -> Card:
+    """Put weights into a network.
+
+    Parameters
+    ----------
+    path : str or Path
+        Written by :func:`save_weights`.
+    network : torch.nn.Module
+        Gets the weights, in place.
+    name : str
+        Of the network, as on the card.
+
+    Raises
+    ------
+    PorescopeError
+        If the file is missing, is no such file, or is for another network.
+    """
+    import torch
+
+    path = Path(path)
+    tensors, card = _read(path)
+    if card.network != name:
+        raise PorescopeError(f"{path} holds weights of {card.network!r:.80}, not of {name!r}.")
+    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    given = {key: value.shape for key, value in tensors.items()}
+    if given != wanted:
+        odd = sorted(key for key in given.keys() | wanted if given.get(key) != wanted.get(key))
+        raise PorescopeError(
+            f"{path} does not fit the network {name!r}: {odd[0]!r:.80} differs; "
+            "use the weights that came with this version of Porescope, or train again."
+        )
+    network.load_state_dict({key: torch.from_numpy(value) for key, value in tensors.items()})
+    return card
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], Card]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise PorescopeError(f"{path} is larger than any weights of Porescope; it is no such.")
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("porescope_weights") != FORMAT:
+                raise ValueError("another format")
+            card = Card.model_validate_json(metadata["card"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise PorescopeError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (SafetensorError, ValidationError, ValueError, TypeError, KeyError) as error:
+        raise PorescopeError(
+            f"{path} is no file of weights that this version of Porescope can read."
+        ) from error
+    for key, values in tensors.items():
+        if values.dtype not in DTYPES or not np.isfinite(values).all():
+            raise PorescopeError(f"{path} is damaged: {key!r:.80} holds no finite floats.")
+    return {key: values.astype(np.float32) for key, values in tensors.items()}, card
+
+
+def shipped(name: str) -> Any:
+    """Return the path of weights that come with Porescope.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"interpolation"``.
+    """
+    return resources.files("porescope") / "weights" / f"{name}.safetensors"
