@@ -81,7 +81,16 @@ def test_weights_of_cubic_voxels_are_the_known_ones():
     known = {1: 0.0915558, 2: 0.0739613, 3: 0.0703913}
     for offset, weight in zip(DIRECTIONS, weights, strict=True):
         assert weight == pytest.approx(known[sum(map(abs, offset))], abs=1e-6)
-    assert crofton_weights((4.0, 1.0, 1.0)).sum() == pytest.approx(1)
+
+
+def test_weights_are_the_shares_of_the_sphere_nearest_to_each_direction():
+    spacing = (4.0, 1.0, 2.0)
+    points = np.random.default_rng(0).normal(size=(100_000, 3))
+    ways = np.array(DIRECTIONS) * spacing
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    nearest = np.abs(points @ ways.T).argmax(axis=1)
+    shares = np.bincount(nearest, minlength=13) / len(points)
+    assert crofton_weights(spacing) == pytest.approx(shares, abs=0.005)
 
 
 @pytest.mark.parametrize("step", [1, 2])
