@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from porescope.measure.parts import UNCERTAINTY
+from porescope.pipeline.plots import PLOTS
 from porescope.pipeline.recipe import Recipe
 from porescope.pipeline.workspace import Workspace, image_name
 from porescope.stack import COLUMNS, ROWS, SLICES, Stack
@@ -108,13 +109,12 @@ def _figures(workspace: Workspace) -> list[tuple[str, Figure]]:
         figures.append(("The middle slice, with the border of the solid", _middle(workspace)))
     if workspace.labels is not None:
         figures.append(("Cuts through the labels (solid white)", _cuts(workspace.labels)))
-    if "alignment" in workspace.tables:
-        figures.append(("Drift that was removed", _drift(workspace)))
-    if "slices" in workspace.tables:
-        figures.append(("Slice thickness", _thickness(workspace.tables["slices"])))
-    if "correlations" in workspace.tables:
-        title = "Two-point correlation and lineal path by axis"
-        figures.append((title, _correlations(workspace.tables["correlations"])))
+    for name, plot in PLOTS.items():
+        rows = workspace.tables.get(name)
+        if rows:
+            figure, axes = _new_figure(plot.panels, height=2.8)
+            plot.draw(axes, rows)
+            figures.append((plot.title, figure))
     return figures
 
 
@@ -155,42 +155,6 @@ def _cuts(labels: Stack) -> Figure:
         ax.imshow(solid, cmap="gray", vmin=0, vmax=1, extent=_extent(labels, down, across))
         ax.set_title(f"{across_name}{down_name}")
         _label(ax, across_name, down_name)
-    return figure
-
-
-def _drift(workspace: Workspace) -> Figure:
-    figure, axes = _new_figure(2, height=2.8)
-    for index, alignment in enumerate(workspace.alignments):
-        for ax, offsets in zip(axes, alignment.offsets_px.T, strict=True):
-            ax.plot(offsets, label=image_name(alignment, index), lw=1)
-    for ax, name in zip(axes, "yx", strict=True):
-        ax.set(xlabel="slice", ylabel=f"{name} offset, px")
-        ax.legend()
-    return figure
-
-
-def _thickness(rows: list[dict[str, Any]]) -> Figure:
-    figure, (ax,) = _new_figure(1, height=2.4)
-    known = [row for row in rows if row["thickness nm"] is not None]
-    ax.bar([row["slice"] for row in known], [row["thickness nm"] for row in known], color="0.5")
-    ax.set(xlabel="slice", ylabel="thickness, nm")
-    return figure
-
-
-def _correlations(rows: list[dict[str, Any]]) -> Figure:
-    figure, axes = _new_figure(2, height=3.2)
-    for ax, curve in zip(axes, ("two-point", "lineal path"), strict=True):
-        for name in "xyz":
-            along = [row for row in rows if row["axis"] == name]
-            lags_nm = [row["lag nm"] for row in along]
-            values, uncertainty = (
-                np.array([row[column] for row in along], dtype=float)
-                for column in (curve, f"{curve} uncertainty")
-            )
-            ax.plot(lags_nm, values, label=name, lw=1)
-            ax.fill_between(lags_nm, values - uncertainty, values + uncertainty, alpha=0.25)
-        ax.set(xlabel="lag, nm", ylabel=f"{curve} probability")
-        ax.legend()
     return figure
 
 

@@ -82,6 +82,8 @@ class Step:
         What a panel calls the volumes it made, after their name, such as "aligned".
     panel : bool
         Whether a window has a panel for it that is made from its model.
+    tables : tuple of str
+        Names of the tables it makes, of which a panel draws the curves.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Step:
     uses: tuple[str, ...] = VOLUMES
     made: str = ""
     panel: bool = True
+    tables: tuple[str, ...] = ()
 
     def parse(self, values: Mapping[str, Any]) -> Parameters:
         """Return checked parameters.
@@ -178,13 +181,14 @@ def step(
     uses: tuple[str, ...] = VOLUMES,
     made: str = "",
     panel: bool = True,
+    tables: tuple[str, ...] = (),
 ) -> Callable[[Function], Function]:
     """Register a function as a step; its docstring's first line is the summary."""
 
     def register(function: Function) -> Function:
         parameters = get_type_hints(function)["parameters"]
         _REGISTERED[name] = Step(
-            name, summary_of(function), parameters, function, saved, uses, made, panel
+            name, summary_of(function), parameters, function, saved, uses, made, panel, tables
         )
         return function
 

@@ -7,7 +7,7 @@ own operations count; what napari has no place for stands in ``metadata["poresco
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ SOLID_COLOUR = "#ffb000"
 TRUTH_COLOUR = "#4aa3ff"
 OTHER_COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#0072b2", "#ffffff")
 SAMPLED_PIXELS = 250_000
+MARK_PX = 12
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -86,6 +87,22 @@ def phase_colours(solid: str) -> dict[int | None, str]:
     """Return the colours of phases: pores clear, phase 1 in ``solid``, any other as it comes."""
     others: dict[int | None, str] = dict(enumerate(OTHER_COLOURS, start=2))
     return {None: OTHER_COLOURS[-1], 0: "transparent", 1: solid} | others
+
+
+def marks_layer(rows: Sequence[Mapping[str, Any]], image: Layer) -> LayerData:
+    """Return a layer of points where milled marks were seen on an image."""
+    places = [(row["slice"], row["y px"], row["x px"]) for row in rows]
+    attributes = {
+        "name": "marks",
+        "scale": image.scale,
+        "translate": image.translate,
+        "units": image.units,
+        "size": MARK_PX,
+        "border_color": SOLID_COLOUR,
+        "face_color": "transparent",
+        "features": {"mark": [row["mark"] for row in rows]},
+    }
+    return np.array(places), attributes, "points"
 
 
 def from_layer(layer: Layer) -> Stack:

@@ -39,8 +39,10 @@ from porescope.pipeline.step import Step
 from porescope.pipeline.workspace import Workspace, load_workspace
 from porescope.tracking import Cancel
 from porescope.viewer.boxes import Boxes
+from porescope.viewer.curves import Curves
+from porescope.viewer.flicker import Flicker
 from porescope.viewer.form import Form, label
-from porescope.viewer.layers import KEY, LayerData, from_layer
+from porescope.viewer.layers import KEY, LayerData, from_layer, marks_layer
 from porescope.viewer.readers import read_layers, workspace_layers
 from porescope.viewer.work import Runner, Session, in_process
 
@@ -230,6 +232,10 @@ class StepPanel(Panel):
             button.changed.connect(lambda _=None, boxes=boxes: self._draw(boxes))
         self.scores = _scores_table()
         self.column.addWidget(self.scores)
+        self.flicker = Flicker(viewer)
+        self.column.addWidget(self.flicker)
+        self.curves = Curves(viewer)
+        self.column.addWidget(self.curves)
         # What the user chose otherwise than we would have; forgotten once a result is there.
         self._chosen: dict[Any, Any] = {}
         self.reset_choices()
@@ -313,9 +319,19 @@ class StepPanel(Panel):
             own = layer.metadata.get(KEY, {})
             layer.metadata = {**layer.metadata, KEY: {**own, **told}}
         self.show_scores(made.scores)
+        self._show_curves(made, shown or used)
+        self.flicker.offer([layer for layer in used if not layer.visible], shown)
+        if shown and made.tables.get("marks") and "positions" in self.step.tables:
+            self.show_layers([marks_layer(made.tables["marks"], shown[0])])
         self.reset_choices()
         names = ", ".join(layer.name for layer in shown)
         self.runner.say(f"Made {names}." if shown else "Done.")
+
+    def _show_curves(self, made: Workspace, layers: list[Layer]) -> None:
+        """Draw what this step found out, not what those before it did."""
+        tables = {name: made.tables[name] for name in self.step.tables if name in made.tables}
+        if layers:
+            self.curves.show_tables(tables, layers[0])
 
     def show_scores(self, scores: Mapping[str, Any]) -> None:
         """Fill the table with the scores that a person wants to see."""

@@ -198,9 +198,7 @@ def _distances(difference: Values, yardstick: Values) -> Values:
     roots = np.sqrt(keep @ difference)
     scales = np.sqrt(np.maximum.accumulate(keep @ yardstick, axis=1))
     distances = [
-        np.interp(root, scale, np.arange(len(scale)))
-        if root**2 < 2 * UNRELATED
-        else np.nan
+        np.interp(root, scale, np.arange(len(scale))) if root**2 < 2 * UNRELATED else np.nan
         for root, scale in zip(roots, scales, strict=True)
     ]
     return np.array(distances)

@@ -98,7 +98,7 @@ def positions_from_marks(
     if stack.shape[SLICES] < 2:
         raise PorescopeError("Slice positions need two slices or more; this is a single image.")
     places = _track(stack, [*parallel, *inclined], progress, cancel)
-    moved_nm = (places - places[0]) * stack.spacing_nm[COLUMNS]
+    moved_nm = (places[..., 1] - places[0, :, 1]) * stack.spacing_nm[COLUMNS]
     fixed = len(parallel)
     drift_nm = np.ma.masked_invalid(moved_nm[:, :fixed]).mean(axis=1).filled(np.nan)
     away_nm = moved_nm[:, fixed:] - drift_nm[:, np.newaxis]
@@ -117,7 +117,7 @@ def positions_from_marks(
     slice_z_nm = np.interp(number, number[~blank], depth_nm[~blank])
     free = np.isfinite(residual_nm).sum() - 2 * np.count_nonzero(~blank)
     error_nm = np.sqrt(np.nansum(residual_nm**2) / free) if free > 0 else np.nan
-    return SlicePositions(slice_z_nm, error_nm * leverage, "marks", blank)
+    return SlicePositions(slice_z_nm, error_nm * leverage, "marks", blank, places)
 
 
 def _solve(
@@ -142,7 +142,7 @@ def _solve(
 def _track(
     stack: Stack, boxes: Sequence[Region], progress: Progress, cancel: Cancel
 ) -> NDArray[np.float64]:
-    """Return where along x each mark lies in each slice, (z, marks), in pixels; NaN where lost."""
+    """Return the middle (y, x) of each mark in each slice, (z, marks, 2); NaN where lost."""
     areas = [region_slices(box, stack.shape) for box in boxes]
     for box, (rows, columns) in zip(boxes, areas, strict=True):
         if rows.stop - rows.start < 8 or columns.stop - columns.start < 8:
@@ -163,7 +163,7 @@ def _track(
             progress(before + done, LOOKS * count)
 
         sums = [np.zeros_like(mark) for mark in marks]
-        places = np.full((count, len(areas)), np.nan)
+        places = np.full((count, len(areas), 2), np.nan)
         near = corners.copy()
         for index in track(range(count), report, cancel):
             image = _image(stack, index)
@@ -171,11 +171,11 @@ def _track(
                 found = _find(image, mark, near[number])
                 if found is not None:
                     near[number] = np.rint(found)
-                    places[index, number] = found[1]
+                    places[index, number] = found + (np.array(mark.shape) - 1) / 2
                     sums[number] += _cut(image, found, mark.shape)
         # What surrounds a mark differs from slice to slice and fades from their sum.
         marks = sums
-    for box, lost in zip(boxes, np.isnan(places).mean(axis=0), strict=True):
+    for box, lost in zip(boxes, np.isnan(places[..., 0]).mean(axis=0), strict=True):
         if lost > 0.5:
             raise PorescopeError(
                 f"The mark in the box {box} of the first slice is lost in most others; draw the "

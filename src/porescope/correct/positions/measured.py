@@ -24,6 +24,8 @@ class SlicePositions:
         What was looked at.
     blank : bool array of shape (z,), optional
         Slices that told nothing and lie half way between their neighbours; none by default.
+    marks_px : array of shape (z, marks, 2), optional
+        Where (y, x) milled marks were seen; NaN where not.
 
     Raises
     ------
@@ -35,6 +37,7 @@ class SlicePositions:
     uncertainty_nm: np.ndarray
     source: str
     blank: np.ndarray = None  # type: ignore[assignment]  # filled below, never None after
+    marks_px: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         positions = np.array(self.slice_z_nm, dtype=np.float64)

@@ -49,7 +49,7 @@ class AlignParameters(Parameters):
     )
 
 
-@step("align", uses=("images",), made="aligned")
+@step("align", uses=("images",), made="aligned", tables=("alignment",))
 def align(
     workspace: Workspace, parameters: AlignParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from porescope.pipeline.step import Parameters, step
@@ -54,7 +55,7 @@ class PositionsParameters(Parameters):
         return self
 
 
-@step("positions", uses=("images",), made="placed")
+@step("positions", uses=("images",), made="placed", tables=("positions",))
 def positions(
     workspace: Workspace, parameters: PositionsParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:
@@ -92,4 +93,12 @@ def positions(
     workspace = replace(workspace, images=placed)
     if workspace.labels is not None and workspace.labels.shape[0] == len(found.slice_z_nm):
         workspace = replace(workspace, labels=found.apply(workspace.labels))
+    if found.marks_px is not None:
+        rows = [
+            {"slice": index, "mark": mark, "y px": y, "x px": x}
+            for index, places in enumerate(found.marks_px.tolist())
+            for mark, (y, x) in enumerate(places)
+            if np.isfinite(y)
+        ]
+        workspace = workspace.with_table("marks", rows)
     return workspace.with_table("positions", slice_health(found, distances))

@@ -25,7 +25,7 @@ class SlicesParameters(Parameters):
     )
 
 
-@step("slices", uses=("labels",), made="on grid")
+@step("slices", uses=("labels",), made="on grid", tables=("slices",))
 def slices(
     workspace: Workspace, parameters: SlicesParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:

@@ -1,0 +1,130 @@
+"""Curves, flicker and marks in the dock."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari", reason="napari is not installed")
+if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    pytest.skip("widgets need a display", allow_module_level=True)
+from matplotlib.backend_bases import MouseEvent
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from milled_marks import ANGLE_DEG, INCLINED, PARALLEL, PIXEL_NM, ruler
+from porescope.pipeline import find_step
+from porescope.stack import Stack
+from porescope.viewer.curves import Curves
+from porescope.viewer.flicker import Flicker
+from porescope.viewer.layers import to_layer_data
+from porescope.viewer.panels import StepPanel
+from porescope.viewer.work import Session
+
+ROWS = [
+    {
+        "slice": index,
+        "position nm": 10.0 * index,
+        "thickness nm": 10.0 if index < 4 else None,
+        "uncertainty nm": 0.5,
+        "doubt": "thin" if index == 2 else "",
+    }
+    for index in range(5)
+]
+
+
+def an_image(name="2kV", first_nm=30.0):
+    return Image(
+        np.zeros((5, 20, 20)), name=name, scale=(10, 5, 5), translate=(first_nm, 0, 0),
+        units=("nm",) * 3,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def viewer():
+    viewer = ViewerModel()
+    viewer.add_layer(an_image())
+    return viewer
+
+
+def canvas_of(curves):
+    return curves.findChild(type(curves._canvas))
+
+
+def test_a_click_on_a_slice_shows_it_and_the_cursor_follows(qtbot, viewer):
+    curves = Curves(viewer)
+    qtbot.addWidget(curves)
+    curves.show_tables({"positions": ROWS, "other": [{"a": 1}]}, viewer.layers[0])
+    canvas = canvas_of(curves)
+    canvas.draw()
+    (ax,) = canvas.figure.axes
+    x, y = ax.transData.transform((3.2, 5))
+    canvas.callbacks.process(
+        "button_press_event", MouseEvent("button_press_event", canvas, x, y, button=1)
+    )
+    assert viewer.dims.point[0] == 60
+    (cursor,) = (line for line in ax.lines if line.get_color() == "#4aa3ff")
+    assert list(cursor.get_xdata()) == [3, 3]
+    viewer.dims.set_point(0, 40)
+    assert list(cursor.get_xdata()) == [1, 1]
+
+
+def test_tables_without_curves_take_no_room(qtbot, viewer):
+    curves = Curves(viewer)
+    qtbot.addWidget(curves)
+    curves.show_tables({"positions": ROWS}, viewer.layers[0])
+    assert not curves.isHidden()
+    curves.show_tables({"measures": [{"measure": "MP", "value": 1}]}, viewer.layers[0])
+    assert curves.isHidden()
+
+
+def test_flicker_shows_before_and_after_in_turns_and_ends_with_after(qtbot, viewer):
+    after = viewer.add_layer(an_image("2kV aligned"))
+    before = viewer.layers["2kV"]
+    before.visible = False
+    flicker = Flicker(viewer)
+    qtbot.addWidget(flicker)
+    flicker.offer([before], [after])
+    flicker.click()
+    qtbot.waitUntil(lambda: before.visible and not after.visible, timeout=5000)
+    qtbot.waitUntil(lambda: after.visible and not before.visible, timeout=5000)
+    qtbot.waitUntil(lambda: before.visible, timeout=5000)
+    flicker.click()
+    assert after.visible
+    assert not before.visible
+    viewer.layers.remove(before)
+    flicker.click()
+    qtbot.waitUntil(lambda: not after.visible, timeout=5000)
+    flicker.offer([], [after])
+    assert flicker.isHidden()
+
+
+def test_tracked_marks_are_shown_on_the_image(qtbot):
+    session = Session()
+    true = 10.0 * np.arange(6)
+    stack = Stack(ruler(true, drift_px=0, noise=0.01), (10, PIXEL_NM, PIXEL_NM), beam_kv=2.0)
+    viewer = ViewerModel()
+    viewer.add_layer(Image(**_attributes(stack)))
+    panel = StepPanel(viewer, session, find_step("positions"))
+    qtbot.addWidget(panel)
+    panel.form["source"].value = "ruler"
+    panel.form["angle_deg"].value = str(ANGLE_DEG)
+    for field, boxes in (("parallel", PARALLEL), ("inclined", INCLINED)):
+        panel.form[field].value = "; ".join(", ".join(map(str, box)) for box in boxes)
+    panel.runner.run_button.click()
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=60000)
+    assert panel.runner.message.text() == "Made 2kV placed."
+    marks = viewer.layers["marks"]
+    middle = (PARALLEL[0][0] + PARALLEL[0][1] - 1) / 2, (PARALLEL[0][2] + PARALLEL[0][3] - 1) / 2
+    first = marks.data[marks.features["mark"] == 0]
+    np.testing.assert_allclose(first[:, 0], range(6))
+    np.testing.assert_allclose(first[:, 1:], [middle] * 6, atol=0.7)
+    moved = marks.data[marks.features["mark"] == 2][:, 2]
+    np.testing.assert_allclose(np.diff(moved), 10 / PIXEL_NM, atol=0.5)
+    session.close()
+
+
+def _attributes(stack):
+    data, attributes, _ = to_layer_data(stack, "2kV")
+    return {"data": data} | attributes
