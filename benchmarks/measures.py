@@ -116,8 +116,9 @@ def beside_porespy(seeds):
             for lag in (5, 10):
                 at = [np.interp(centres[lag], np.arange(len(c[0])), c[0]) for c in curves]
                 told = np.mean([c[1][lag] for c in curves])
+                all_directions = float(np.asarray(radial.probability_scaled)[lag])
                 row(name, f"two-point at {centres[lag]:.1f} voxels (PoreSpy: all directions)",
-                    np.mean(at), told, float(np.asarray(radial.probability_scaled)[lag]))  # fmt: skip
+                    np.mean(at), told, all_directions)  # fmt: skip
             value, its = found.chord_lengths(2)
             chords = porespy.filters.apply_chords(
                 solid, axis=2, spacing=1, trim_edges=True, label=True
