@@ -112,6 +112,8 @@ def test_a_grey_volume_needs_a_level(tmp_path, capfd):
         (("sample", "list", "--path", "no.txt", "--out", "s.tif"), "no.txt"),
         (("sample", "list", "--path", "ball.txt", "--out", "ball.txt", "--overwrite"), "input"),
         (("sample", "spheres", "--out", "ball.txt"), "ball.txt exists already"),
+        (("sample", "spheres", "--out", "ball.txt/s.ome.tif"), "Cannot write"),
+        (("heightfield", "sized.txt", "--plane", "5", "--out", "ball.txt/h.npz"), "Cannot write"),
         (("heightfield", "ball.txt", "--plane", "nan", "--out", "h.npz"), "planes are 'nan'"),
         (("heightfield", "ball.txt", "--plane", "3", "--out", "h.png"), "h.png"),
         (("heightfield", "ball.txt", "--plane", "3", "--shape", "a", "--out", "h.npz"), "--shape"),
