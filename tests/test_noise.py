@@ -146,6 +146,12 @@ def test_lower_edges_are_blurred_less():
     np.testing.assert_allclose(half - step, (full - step) / 2, atol=1e-6)
 
 
+@pytest.mark.parametrize("sigma_px", [10.0, 30.0, 100.0])
+def test_a_blur_wider_than_structures_blurs_them_as_a_whole(sigma_px):
+    stripes = np.tile(np.arange(48) // 6 % 2, (48, 1)).astype(float)
+    assert blur_edges(stripes, sigma_px, contrast=1.0).std() < 0.2 * stripes.std()
+
+
 def test_grain_away_from_edges_stays():
     grain = 0.05 * np.random.default_rng(0).normal(size=(60, 200))
     step = np.where(np.arange(200) < 100, 0.0, 1.0) + grain

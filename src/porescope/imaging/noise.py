@@ -23,6 +23,8 @@ from porescope.tracking import Cancel, Progress, never_cancel, no_progress, trac
 
 _ELEMENTARY_CHARGE = 1.602176634e-19
 _MOST_COUNTS = 2.0**53  # whole numbers beyond are not exact
+_EDGE_PX = 2.0  # fine enough for thin structures, coarse enough not to take grain for edges
+_WIDEST = 3.0  # deviations, beyond which a Gaussian is taken for 0
 
 
 def slice_random(purpose: str, seed: int, slice_index: int = 0) -> np.random.Generator:
@@ -230,16 +232,17 @@ def blur_edges(
 
     The four steps of the reference: find the edges, by the gradient; weigh pixels by them, with 1
     on the edge of a step as high as the contrast and less on lower ones; blur the whole image; take
-    the blurred one by its weight and the original by the rest.
+    the blurred one by its weight and the original by the rest. Weights fall off beside an edge as
+    the blur's Gaussian does, so structures that are thinner than the blur are blurred as a whole.
 
     Parameters
     ----------
     image : array of shape (y, x)
     sigma_px : float, optional
-        Standard deviation of the Gaussian that blurs and that finds the edges; the reference names
-        none.
+        Standard deviation of the Gaussian that blurs; the reference names none. Up to 2 px it also
+        finds the edges.
     contrast : float, optional
-        Between solid and pore, in the image's unit; by default what the blurred image spans. Give
+        Between solid and pore, in the image's unit; by default what the smoothed image spans. Give
         it for a stack, so that a slice without edges stays as it is.
 
     Returns
@@ -259,16 +262,36 @@ def blur_edges(
 
     grey = _plane(image)
     check_above_zero("The blur of edges in pixels", sigma_px)
-    blurred = ndimage.gaussian_filter(grey, sigma_px)
+    # On a wider scale than this the two edges of a thin structure would cancel.
+    found_px = min(sigma_px, _EDGE_PX)
     if contrast is None:
-        contrast = float(np.ptp(blurred))
+        contrast = float(np.ptp(ndimage.gaussian_filter(grey, found_px)))
         if contrast == 0:
             return grey.astype(np.float32)
     check_above_zero("The contrast between solid and pore", contrast)
-    steepest = contrast / (math.sqrt(2 * math.pi) * sigma_px)
-    edges = ndimage.gaussian_gradient_magnitude(grey, sigma_px)
-    mask = np.minimum(edges / steepest, 1)
+    steepest = contrast / (math.sqrt(2 * math.pi) * found_px)
+    edges = ndimage.gaussian_gradient_magnitude(grey, found_px)
+    mask = _widened(np.minimum(edges / steepest, 1), math.sqrt(sigma_px**2 - found_px**2))
+    blurred = ndimage.gaussian_filter(grey, sigma_px)
     return (grey + mask * (blurred - grey)).astype(np.float32)
+
+
+def _widened(mask: NDArray[np.float64], deviation_px: float) -> NDArray[np.float64]:
+    """Return the largest of all weights about a pixel, less the farther they are, as a Gaussian.
+
+    A mask that is a Gaussian itself becomes one of the root of the sum of both squares.
+    """
+    from scipy import ndimage
+
+    if deviation_px == 0:
+        return mask
+    logarithm = np.log(np.maximum(mask, np.exp(-(_WIDEST**2))))
+    for axis in range(2):
+        reach = min(math.ceil(_WIDEST * deviation_px), mask.shape[axis])
+        fall = -((np.arange(-reach, reach + 1) / deviation_px) ** 2) / 2
+        along = np.expand_dims(fall, 1 - axis)
+        logarithm = ndimage.grey_dilation(logarithm, structure=along, mode="nearest")
+    return np.exp(logarithm)
 
 
 def drift_offsets_px(
