@@ -129,7 +129,11 @@ def test_a_list_without_a_size_reaches_as_far_as_its_primitives(tmp_path):
         ("spheres", {"poros": 1}, "Sample spheres has no parameter 'poros'; it has shape"),
         ("spheres", {"radius": (5, 3)}, "radius must be .* interval"),
         ("spheres", {"radius": (1, 2, 3)}, r"radius is \(1, 2, 3\), but must be 2 values\."),
-        ("spheres", {"shape": (5, 5)}, "shape needs more values"),
+        ("spheres", {"shape": (5, 5)}, "shape needs 3 values: number of voxels along z, y, x."),
+        ("perlin-layers", {"shape": (5,)}, "shape needs 2 values: number of voxels along y, x."),
+        ("leveled-wave", {"wavelength_nm": 1e-5}, "finer than voxels"),
+        ("leveled-wave", {"waves": 10**12}, "waves is 1000000000000, but must be at most 10000."),
+        ("self-similar", {"wavelength_nm": 40, "ratio": 5}, "every 8 nm are finer than voxels"),
         ("spheres", {"radius": ("a",)}, r"value 1 of radius is 'a', but must be a number\."),
         ("spheres", {"shape": (0, 5, 5)}, r"value 1 of shape is 0, but must be at least 1\."),
         (

@@ -180,6 +180,7 @@ def test_help_comes_from_the_model(capsys):
     told = " ".join(capsys.readouterr().out.split())
     for name in SimulationParameters.model_fields:
         assert f"--{name.replace('_', '-')} " in told
+    assert "at most 10000000," in told
 
 
 @pytest.mark.parametrize(

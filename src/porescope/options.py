@@ -68,7 +68,7 @@ def _help(field: FieldInfo) -> str:
         for sign in SIGNS
         if hasattr(bound, sign)
     ]
-    notes = [f"{words} {value:g}" for words, value in bounds if value < BOUNDLESS]
+    notes = [f"{words} {_plain(value)}" for words, value in bounds if value < BOUNDLESS]
     default = None if field.is_required() else field.default
     if default is not None:
         values = default if isinstance(default, tuple) else (default,)

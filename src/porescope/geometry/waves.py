@@ -38,6 +38,9 @@ from porescope.geometry.blocks import (
 )
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
+MOST_WAVES = 10_000
+"""So many already cannot be told from a Gaussian random field; the memory grows with them."""
+
 
 @dataclass(frozen=True, eq=False)
 class WaveField:
@@ -151,7 +154,7 @@ def leveled_wave(
     Parameters
     ----------
     wavelength_nm : float
-        Length of the waves: the distance between neighbouring ligaments.
+        Length of the waves: the distance between neighbouring ligaments; at least two voxels.
     solid_fraction : float
         Share of solid voxels, above 0 and below 1; met to a voxel up to 256^3, within 0.002 beyond.
     shape, spacing_nm, waves, seed, lazy, progress, cancel
@@ -212,11 +215,11 @@ def hierarchical_leveled_wave(
     spacing_nm : float or sequence of three floats
         Voxel size, the same on all axes or (z, y, x).
     wavelengths_nm : sequence of floats
-        One for each level: the distance between its neighbouring ligaments.
+        One for each level: the distance between its neighbouring ligaments; at least two voxels.
     solid_fractions : sequence of floats
         One for each level, above 0 and below 1.
     waves : int, optional
-        How many waves are added up for each level.
+        How many waves are added up for each level, at most 10,000.
     seed : int, optional
         From 0 to 2**64 - 1; another seed gives another structure.
     lazy : bool, optional
@@ -246,14 +249,26 @@ def hierarchical_leveled_wave(
     for fraction in solid_fractions:
         check_fraction(fraction)
     check_count("The number of waves", waves)
+    if waves > MOST_WAVES:
+        raise PorescopeError(f"{waves:,} waves are too many; take at most {MOST_WAVES:,}.")
     check_seed(seed)
     shape, voxel_nm = checked_shape(shape), checked_voxel_nm(spacing_nm)
+    check_not_too_fine(min(wavelengths_nm), voxel_nm)
     fields = tuple(
         WaveField.draw(wavelength_nm, waves, seed, stream=level)
         for level, wavelength_nm in enumerate(wavelengths_nm)
     )
     levels = _levels(fields, solid_fractions, shape, voxel_nm, cancel)
     return WaveSample(shape, voxel_nm, fields, levels).draw(lazy, progress, cancel)
+
+
+def check_not_too_fine(wavelength_nm: float, voxel_nm: Sequence[float]) -> None:
+    """Refuse a wave whose ligaments are thinner than a voxel, of which voxels show nothing."""
+    if wavelength_nm < 2 * max(voxel_nm):
+        raise PorescopeError(
+            f"Ligaments every {wavelength_nm:g} nm are finer than voxels of {max(voxel_nm):g} nm; "
+            f"take a wavelength of at least {2 * max(voxel_nm):g} nm, or smaller voxels."
+        )
 
 
 def _levels(

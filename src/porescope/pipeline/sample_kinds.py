@@ -24,6 +24,7 @@ from porescope.geometry import (
     self_similar,
     spheroids,
 )
+from porescope.geometry.waves import MOST_WAVES, check_not_too_fine
 from porescope.pipeline.samples import box_of, sample_kind
 from porescope.pipeline.step import Parameters
 from porescope.stack import Stack
@@ -190,7 +191,7 @@ class WaveParameters(VolumeParameters):
         150.0, gt=0, description="distance between neighbouring ligaments in nm"
     )
     solid_fraction: Fraction = Field(0.35, description=SOLID_FRACTION)
-    waves: int = Field(200, ge=1, description="how many plane waves are added up")
+    waves: int = Field(200, ge=1, le=MOST_WAVES, description="how many plane waves are added up")
     seed: int = SEED
 
 
@@ -210,7 +211,9 @@ class HierarchicalWaveParameters(VolumeParameters):
     solid_fractions: Fractions = Field(
         (0.5, 0.5), description="share that is solid of what the levels before left, for each level"
     )
-    waves: int = Field(100, ge=1, description="how many plane waves are added up on each level")
+    waves: int = Field(
+        100, ge=1, le=MOST_WAVES, description="how many plane waves are added up on each level"
+    )
     seed: int = SEED
 
 
@@ -242,6 +245,7 @@ class SelfSimilarParameters(VolumeParameters):
 @sample_kind("self-similar")
 def _self_similar(parameters: SelfSimilarParameters, progress: Progress, cancel: Cancel) -> Stack:
     """Ligaments, as in nanoporous gold, that are porous as the whole is."""
+    check_not_too_fine(parameters.wavelength_nm / parameters.ratio, (parameters.voxel_nm,))
     large = leveled_wave(
         parameters.shape,
         spacing_nm=parameters.voxel_nm,

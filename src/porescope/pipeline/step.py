@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, get_type_hints
+from typing import Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -129,7 +129,10 @@ def _explain(whose: str, model: type[Parameters], error: ValidationError) -> str
         return f"{whose} has no parameter {name!r}; it has {known}."
     if first["type"] == "missing":
         of, *part = first["loc"]
-        return f"{whose}: {of} needs more values." if part else f"{whose} needs {name}."
+        if not part:
+            return f"{whose} needs {name}."
+        told = model.model_fields[str(of)]
+        return f"{whose}: {of} needs {_length(told.annotation)} values: {told.description}."
     field, *inside = first["loc"] or (name,)
     if len(inside) == 1 and isinstance(inside[0], int):
         name = f"value {inside[0] + 1} of {field}"
@@ -139,6 +142,13 @@ def _explain(whose: str, model: type[Parameters], error: ValidationError) -> str
     bounds = {key: _plain(value) for key, value in first.get("ctx", {}).items()}
     wanted = WANTED[first["type"]].format_map(bounds)
     return f"{whose}: {name} is {given}, but must be {wanted}."
+
+
+def _length(annotation: Any) -> int:
+    """Return how many values a tuple has, or the tuple in a union."""
+    if get_origin(annotation) is tuple:
+        return len(get_args(annotation))
+    return max(map(_length, get_args(annotation)), default=0)
 
 
 def _plain(bound: Any) -> str:
