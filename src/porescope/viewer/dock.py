@@ -119,6 +119,7 @@ def _opener(section: str) -> Callable[[napari.viewer.Viewer], None]:
 open_load = _opener("load")
 open_align = _opener("align")
 open_crop = _opener("crop")
+open_clean = _opener("clean")
 open_positions = _opener("positions")
 open_segment = _opener("segment")
 open_slices = _opener("slices")

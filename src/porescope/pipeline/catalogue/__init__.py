@@ -1,5 +1,8 @@
 """The steps a recipe can have, in the order of the work."""
 
-from porescope.pipeline.catalogue import load, sample, align, positions, segment, slices, measure  # isort: skip
+# isort: off
+from porescope.pipeline.catalogue import load, sample, align, clean, positions
+from porescope.pipeline.catalogue import segment, slices, measure
+# isort: on
 
-__all__ = ["align", "load", "measure", "positions", "sample", "segment", "slices"]
+__all__ = ["align", "clean", "load", "measure", "positions", "sample", "segment", "slices"]

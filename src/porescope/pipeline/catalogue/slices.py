@@ -21,7 +21,7 @@ class SlicesParameters(Parameters):
         None, gt=0, description="distance of planes in nm; the pixel size by default"
     )
     interpolation: InterpolationMethod = Field(
-        "distance", description="how planes between slices are filled"
+        "learned", description="how planes between slices are filled; learned takes square pixels"
     )
 
 
@@ -37,7 +37,13 @@ def slices(
     spacing_nm = (grid_nm, *labels.spacing_nm[1:])
     volume, known = reposition(labels.data, labels.slice_z_nm, grid_nm)
     filled = interpolate(
-        volume, known, parameters.interpolation, spacing_nm=spacing_nm, is_labels=True
+        volume,
+        known,
+        parameters.interpolation,
+        spacing_nm=spacing_nm,
+        is_labels=True,
+        progress=progress,
+        cancel=cancel,
     )
     first_nm = float(labels.slice_z_nm.min())
     regular = replace(

@@ -1,0 +1,74 @@
+"""Taking artefacts out of images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from porescope.errors import PorescopeError
+from porescope.pipeline.step import Parameters, step
+from porescope.pipeline.workspace import Workspace
+from porescope.stack import SLICES, Region, Stack
+from porescope.tracking import Cancel, Progress
+
+
+class CleanParameters(Parameters):
+    """What to take out; nothing by default."""
+
+    curtains: bool = Field(False, description="whether stripes along y, from milling, are removed")
+    brightness: bool = Field(False, description="whether every slice gets the same black and white")
+    brightness_region: Region | None = Field(
+        None,
+        description="where to look for that, best in a material that fills the same part of every "
+        "slice: y start, y stop, x start, x stop in pixels; empty to the edge",
+    )
+    charging_px: float | None = Field(
+        None,
+        gt=0,
+        description="broad bright and dark areas: standard deviation of the Gaussian that tells "
+        "them from the structure; off by default",
+    )
+
+
+@step("clean", uses=("images",), made="cleaned")
+def clean(
+    workspace: Workspace, parameters: CleanParameters, *, progress: Progress, cancel: Cancel
+) -> Workspace:
+    """Take stripes, uneven brightness and charging out of the images, where asked to."""
+    from porescope.correct.clean import match_brightness
+
+    images = workspace.need_images()
+    if not (parameters.curtains or parameters.brightness or parameters.charging_px):
+        raise PorescopeError("Choose what to take out: curtains, brightness or charging.")
+    values = parameters.model_dump(mode="json")
+    cleaned = []
+    for number, image in enumerate(images):
+
+        def report(done: int, total: int, number: int = number) -> None:
+            progress(number * total + done, len(images) * total)
+
+        matched = np.tile([1.0, 0.0], (image.shape[SLICES], 1))
+        if parameters.brightness:
+            matched = match_brightness(
+                image, parameters.brightness_region, progress=report, cancel=cancel
+            )
+        cleaned.append(_cleaned(image, matched, parameters).with_history("clean", **values))
+    return replace(workspace, images=tuple(cleaned))
+
+
+def _cleaned(image: Stack, matched: NDArray[np.float64], parameters: CleanParameters) -> Stack:
+    from porescope.correct.clean import change_slices, flatten, remove_curtains
+
+    def change(grey: NDArray[np.float32], index: int) -> Any:
+        if parameters.curtains:
+            grey = remove_curtains(grey)
+        if parameters.charging_px:
+            grey = flatten(grey, parameters.charging_px)
+        gain, offset = matched[index]
+        return gain * grey + offset
+
+    return change_slices(image, change)
