@@ -97,6 +97,6 @@ PLOTS = {
     "alignment": Plot("Drift that was removed", 2, _drift),
     "positions": Plot("Slice thickness, doubtful ones red", 1, _positions),
     "slices": Plot("Slices and the planes of the grid", 2, _grid),
-    "correlations": Plot("Two-point correlation and lineal path by axis", 2, _correlations),
+    "correlations": Plot("Correlations by axis", 2, _correlations),
 }
 """Which tables have curves, by name."""

@@ -53,7 +53,7 @@ def write_report(path: Path, recipe: Recipe, workspace: Workspace) -> None:
         inputs=[str(path) for path in workspace.inputs],
         volumes=[_volume_row(name, stack) for name, stack in workspace.stacks()],
         scores={
-            name: _with_uncertainty(workspace.scores, key)
+            name: with_uncertainty(workspace.scores, key)
             for key, name in EXPLAINED.items()
             if workspace.scores.get(key) is not None
         },
@@ -88,7 +88,8 @@ def _volume_row(name: str, stack: Stack) -> dict[str, str]:
     }
 
 
-def _with_uncertainty(scores: Mapping[str, Any], key: str) -> str:
+def with_uncertainty(scores: Mapping[str, Any], key: str) -> str:
+    """Return a score as text, with its uncertainty where that is known."""
     uncertainty = scores.get(f"{key}{UNCERTAINTY}")
     known = uncertainty is not None and math.isfinite(uncertainty)
     return f"{scores[key]:.4g}" + (f" ± {uncertainty:.2g}" if known else "")

@@ -33,7 +33,7 @@ from qtpy.QtWidgets import (
 
 from porescope.errors import MissingMetadata, PorescopeError
 from porescope.pipeline.recipe import read_recipe
-from porescope.pipeline.report import EXPLAINED
+from porescope.pipeline.report import EXPLAINED, with_uncertainty
 from porescope.pipeline.run import Report, run_recipe, run_step, work_folder
 from porescope.pipeline.step import Step
 from porescope.pipeline.workspace import Workspace, load_workspace
@@ -335,11 +335,15 @@ class StepPanel(Panel):
 
     def show_scores(self, scores: Mapping[str, Any]) -> None:
         """Fill the table with the scores that a person wants to see."""
-        rows = [(EXPLAINED[key], scores[key]) for key in EXPLAINED if scores.get(key) is not None]
+        rows = [
+            (name, with_uncertainty(scores, key))
+            for key, name in EXPLAINED.items()
+            if scores.get(key) is not None
+        ]
         self.scores.setRowCount(len(rows))
         for row, (name, value) in enumerate(rows):
             self.scores.setItem(row, 0, QTableWidgetItem(name))
-            self.scores.setItem(row, 1, QTableWidgetItem(f"{value:.4g}"))
+            self.scores.setItem(row, 1, QTableWidgetItem(value))
         header = self.scores.horizontalHeader().sizeHint().height()
         height = sum(self.scores.rowHeight(row) for row in range(len(rows)))
         self.scores.setFixedHeight(header + height + 2 * self.scores.frameWidth())
