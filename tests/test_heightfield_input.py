@@ -69,6 +69,7 @@ def test_what_is_no_number_is_neither_solid_nor_pore(dtype):
         ({"level": "5"}, "level must be a finite number, not '5'"),
         ({"spacing_nm": (1, 1)}, "three numbers"),
         ({"shape": (4, 4)}, "leave out the shape"),
+        ({"device": "cuda"}, "device auto or cpu, not 'cuda'"),
     ],
 )
 def test_volumes_with_wrong_arguments(arguments, said):

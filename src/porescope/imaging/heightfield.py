@@ -85,7 +85,7 @@ def extract_heightfield(
         How many stretches of solid, from 1 to 8.
     device : {"auto", "cpu", "cuda"}, optional
         Where primitives are worked on; "auto" takes a GPU if there is one. On a GPU the arrays are
-        torch tensors there.
+        torch tensors there. Volumes are worked on by the processor alone.
     spacing_nm : sequence of three floats, optional
         Voxel size (z, y, x) of an array, 1 by default; depths of a volume come in its unit. A stack
         has its own, primitives have none.
@@ -111,6 +111,11 @@ def extract_heightfield(
     if not isinstance(sample, Primitives):
         if shape is not None:
             raise PorescopeError("A volume has a shape of its own; leave out the shape.")
+        if device not in ("auto", "cpu"):
+            raise PorescopeError(
+                "Volumes are worked on by the processor alone; take the device auto or cpu, not "
+                f"{device!r}."
+            )
         return _of_volume(sample, float(plane_z), int(layers), spacing_nm, level, threads)
     if level is not None or spacing_nm is not None:
         raise PorescopeError("Primitives have no level and no voxel size; leave these out.")
