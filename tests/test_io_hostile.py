@@ -446,7 +446,7 @@ class TestBrokenArrays:
 def test_spacing_that_makes_no_sense(spacing_nm, tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, VOLUME)
-    refusal(path, "spacing_nm must be three numbers above 0", spacing_nm)
+    refusal(path, "voxel size must be three numbers above 0", spacing_nm)
 
 
 def test_unknown_kind(tmp_path):

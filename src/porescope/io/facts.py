@@ -156,8 +156,8 @@ def checked_partial_spacing_nm(spacing_nm: Sequence[float | None] | None) -> Par
         values = []
     if len(values) != 3 or any(v is not None and not (math.isfinite(v) and v > 0) for v in values):
         raise PorescopeError(
-            f"spacing_nm must be three numbers above 0 (z, y, x) in nm, or None for an axis that "
-            f"the file tells; it is {spacing_nm!r}."
+            "The voxel size must be three numbers above 0 (z, y, x) in nm, or nothing for an axis "
+            f"that the file tells; it is {spacing_nm!r}."
         )
     return (values[0], values[1], values[2])
 
