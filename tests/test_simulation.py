@@ -1,5 +1,7 @@
 """Simulated stacks: where their images lie, how bright they are, and what is refused."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -239,7 +241,7 @@ def test_a_sample_that_ends_too_close_is_told():
     [
         ("curtains", 0.5, 0.05, "take less curtains"),
         ("detector_noise", 0.3, 0.03, "take less detector noise"),
-        ("poisson_levels", 4, 400, "take more poisson_levels"),
+        ("poisson_levels", 4, 400, "take more Poisson levels"),
     ],
 )
 def test_of_white_pixels_it_is_told_what_helps(name, much, little, helps):
@@ -247,6 +249,28 @@ def test_of_white_pixels_it_is_told_what_helps(name, much, little, helps):
     (note,) = simulate_stack(uniform(), {**how, name: much}).notes
     assert note.endswith(f"as white as can be; {helps}.")
     assert not simulate_stack(uniform(), {**how, name: little}).notes
+
+
+def test_black_pixels_are_told():
+    how = {**QUICK, "detector_noise": 1}
+    white, black = simulate_stack(uniform(), how).notes
+    assert "as white as can be" in white
+    assert re.search(r"At 1 kV [2-5]\d\.\d % .* as black as can be; take less detector", black)
+
+
+def test_why_there_is_one_slice_alone_is_told():
+    how = {**QUICK, "beam_kv": (0.5, 1), "slices": None, "deviation_nm": 0}
+    gold = {"materials": "0=epoxy, 1=gold"}
+    porous = {"materials": "0=vacuum, 1=gold"}
+
+    def notes(depth, **more):
+        return simulate_stack(uniform(0, (depth, 8, 8)), {**how, **more}).notes
+
+    (note,) = notes(12, **gold)
+    assert "only one slice: at 1 kV electrons come back from" in note
+    assert not notes(30, **gold)
+    assert not any("only one" in note for note in notes(12, **gold, slices=1))
+    assert "only one slice: with vacuum" in notes(5, **porous)[0]
 
 
 def test_edges_that_secondaries_make_white_take_another_detector():
@@ -313,7 +337,7 @@ def test_a_material_can_be_a_formula_with_its_density():
         ({"beam_kv": (2, 50)}, "outside the scattering tables"),
         ({"beam_kv": (2, 2)}, "named twice"),
         ({"beam_kv": ()}, "beam_kv"),
-        ({"materials": "0=epoxy,1=unobtainium"}, "no material 'unobtainium'"),
+        ({"materials": "0=epoxy,1=unobtainium"}, "no material 'unobtainium'.* as 1=SiO2:2.2"),
         ({"materials": "0=epoxy,1=SiO2:0"}, "density must be above 0"),
         ({"materials": "0=epoxy,1=SiO2:heavy"}, "must be a number in g/cm3"),
         ({"materials": "0=epoxy,1=Xx:3"}, "no scattering tables for Xx"),
@@ -332,12 +356,26 @@ def test_a_material_can_be_a_formula_with_its_density():
         ({"deviation_nm": 11}, "deviate"),
         ({"detector": "nose"}, "detector is 'nose'"),
         ({"detector": "EsB", "beam_kv": (0.4,)}, "EsB sees no electron"),
-        ({"current_pa": 50}, "both current_pa and dwell_us"),
+        ({"current_pa": 50}, "beam current in pA and a dwell time"),
+        ({"snr": 1e9}, "ratio of 1e.09 takes more than 10,000,000 electrons .* a lower ratio"),
+        ({"snr": 1e300}, "more than 10,000,000"),
+        ({"current_pa": 1e300, "dwell_us": 1e300}, "more than 10,000,000"),
+        ({"snr": 1e-9}, "snr is 1e-09, but must be at least 0.1"),
+        ({"curtains": 1e9}, "curtains is .* at most 1"),
+        ({"detector_noise": 2}, "detector_noise is .* at most 1"),
+        ({"poisson_levels": 1e-9}, "poisson_levels is .* at least 1"),
+        ({"poisson_levels": 1e300}, "poisson_levels is .* at most"),
         ({"current_pa": 50, "dwell_us": 30}, f"{round(electrons_per_pixel(50, 30)):,} electrons"),
         ({"snr": 50}, "ratio of 50 takes"),
         ({"snr": 2, "current_pa": 50, "dwell_us": 1}, "not both"),
-        ({"drift_px": 100, "slices": 3}, "no room"),
-        ({"pixel_nm": 1000}, "no room"),
+        ({"drift_px": 100, "slices": 3}, "no room .* drifts so far"),
+        ({"pixel_nm": 1000}, "no room for an image of pixels of 1000 nm; .* smaller pixels"),
+        ({"pixel_nm": 1e-4}, "too large; take larger pixels"),
+        ({"pixel_nm": 1e-320}, "too large; take larger pixels"),
+        (
+            {"pixel_nm": 0.01, "mean_nm": 1e-4, "deviation_nm": 0, "slices": 99_999},
+            "GiB do not fit into memory",
+        ),
         ({"tilt_deg": 90}, "tilt_deg"),
         ({"edge_blur_px": 101}, "edge_blur_px is 101, but must be at most 100"),
         ({"colour": 1}, "no parameter 'colour'"),
@@ -382,7 +420,7 @@ def test_primitives_are_imaged_as_they_are():
     for index, offset_px in enumerate(found.alignments[0].offsets_px):
         bright = shift(signal_of(found)[index], offset_px, order=1, mode="nearest") > 0.25
         assert (bright != np.asarray(found.truth_slices.data[index])).mean() < 0.05
-    with pytest.raises(PorescopeError, match="pixel_nm"):
+    with pytest.raises(PorescopeError, match="give the pixel size"):
         simulate_stack(ball, QUICK)
 
 

@@ -525,7 +525,7 @@ def test_stacks_become_layers_where_the_sample_is(qtbot, panel, viewer):
     preview(qtbot, panel, "30 of 30")
     viewer.dims.set_current_step(0, 20)
     said = run(qtbot, panel)
-    assert said.startswith("Made 1kV simulated, 3kV simulated, truth.")
+    assert said.startswith("Made 1kV simulated, 3kV simulated, truth: 3 slices.")
     assert "The sample ends too close below" in said
     assert not panel.live.isChecked()
     visible = [layer.name for layer in viewer.layers if layer.visible]

@@ -136,7 +136,9 @@ class SimulatePanel(Panel):
         first, last = shown[0].extent.world[:, SLICES]
         self.viewer.dims.set_point(-3, np.clip(self.viewer.dims.point[-3], first, last))
         names = ", ".join(layer.name for layer in shown)
-        self.runner.say(" ".join([f"Made {names}.", *notes]))
+        slices = len(shown[0].data)
+        made = f"Made {names}: {slices} slice{'s' * (slices > 1)}."
+        self.runner.say(" ".join([made, *notes]))
 
     def _sample_layer(self) -> Layer:
         name = self.sample.currentText()

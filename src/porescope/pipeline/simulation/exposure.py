@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from porescope.errors import PorescopeError
 from porescope.imaging.detectors import Detector
 from porescope.imaging.materials import Material
+from porescope.imaging.montecarlo import MOST_ELECTRONS
 from porescope.imaging.noise import blur_edges, detector_noise, electrons_per_pixel, shot_noise
 from porescope.imaging.transport import trace_bulk
 from porescope.pipeline.simulation.parameters import SimulationParameters
@@ -126,22 +127,32 @@ def _extra_electrons(parameters: SimulationParameters, brightest: float, varianc
     """
     current_pa, dwell_us, snr = parameters.current_pa, parameters.dwell_us, parameters.snr
     if (current_pa is None) != (dwell_us is None):
-        raise PorescopeError("A dose takes both current_pa and dwell_us.")
+        raise PorescopeError(
+            "A dose takes a beam current in pA and a dwell time in microseconds; give both or none."
+        )
     if current_pa is not None and dwell_us is not None:
         if snr is not None:
             raise PorescopeError("Give a signal-to-noise ratio or a dose, not both.")
         wanted = variance / electrons_per_pixel(current_pa, dwell_us)
         what = f"A dose of {current_pa:g} pA for {dwell_us:g} microseconds"
+        less = "less of a dose"
     elif snr is not None:
         wanted = (brightest / snr) ** 2
         what = f"A signal-to-noise ratio of {snr:g}"
+        less = "a lower ratio"
     else:
         return math.inf
-    needed = round(variance / wanted)
-    if needed > parameters.electrons:
+    needed = variance / wanted if wanted > 0 else math.inf
+    if needed > MOST_ELECTRONS:
         raise PorescopeError(
-            f"{what} takes {needed:,} electrons for each pixel, but {parameters.electrons:,} are "
-            f"followed, whose noise stays; take electrons={needed} or less dose."
+            f"{what} takes more than {MOST_ELECTRONS:,} electrons for each pixel, the most that "
+            f"can be followed; take {less}."
+        )
+    if round(needed) > parameters.electrons:
+        raise PorescopeError(
+            f"{what} takes {round(needed):,} electrons for each pixel, but "
+            f"{parameters.electrons:,} are followed, whose noise stays; follow as many, or take "
+            f"{less}."
         )
     lacking = wanted - variance / parameters.electrons
     return brightest / lacking if lacking > 0 else math.inf

@@ -25,11 +25,12 @@ from porescope.tracking import Cancel, never_cancel
 
 
 class Recorded(NamedTuple):
-    """An image of a slice, and the shares of electrons transmitted and of pixels too bright."""
+    """An image of a slice, and shares: of electrons transmitted, of pixels too bright or dark."""
 
     image: NDArray[Any]
     transmitted: float
     white: float
+    black: float
 
 
 class Microscope:
@@ -109,7 +110,7 @@ class Microscope:
         image = np.rint(grey).clip(0, top).astype(parameters.dtype)
         deep_enough = z_nm + reach_nm <= self.labels.shape[SLICES] * plan.voxel_nm[SLICES]
         transmitted = 0.0 if deep_enough else float(seen["transmitted"].mean())
-        return Recorded(image, transmitted, float((grey > top).mean()))
+        return Recorded(image, transmitted, float((grey > top).mean()), float((grey < 0).mean()))
 
     def truth(self) -> tuple[Stack, Stack]:
         """Return the labels at every plane of voxels, and at the slices."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from porescope.errors import PorescopeError
-from porescope.imaging import compound, detector_names
+from porescope.imaging import compound, detector_names, material_names
 from porescope.imaging.materials import Material, as_material
 from porescope.imaging.montecarlo import MOST_ELECTRONS
 from porescope.imaging.transport import check_beam
@@ -41,6 +41,11 @@ def parse_materials(text: str) -> dict[int, Material]:
 def _material(name: str) -> Material:
     formula, colon, density = name.partition(":")
     if not colon:
+        if name not in material_names():
+            raise PorescopeError(
+                f"There is no material {name!r}; take one of {', '.join(material_names())}, or a "
+                "formula with its density in g/cm3, such as 1=SiO2:2.2."
+            )
         return as_material(name)
     try:
         return compound(name, formula.strip(), float(density))
@@ -122,20 +127,26 @@ class SimulationParameters(Parameters):
     )
     snr: float | None = Field(
         None,
-        gt=0,
+        ge=0.1,
         description="signal-to-noise ratio in the brightest material, in place of a dose",
     )
     poisson_levels: float | None = Field(
-        None, gt=0, description="counts of a white pixel, for Poisson noise beyond that of the dose"
+        None,
+        ge=1,
+        le=1e9,
+        description="counts of a white pixel, for Poisson noise beyond that of the dose",
     )
     detector_noise: float = Field(
-        0.0, ge=0, description="standard deviation of the detector's noise, as a share of white"
+        0.0,
+        ge=0,
+        le=1,
+        description="standard deviation of the detector's noise, as a share of white",
     )
     edge_blur_px: float = Field(
         0.0, ge=0, le=100, description="standard deviation in pixels of a blur of edges alone"
     )
     curtains: float = Field(
-        0.0, ge=0, description="standard deviation of the brightness of stripes from milling"
+        0.0, ge=0, le=1, description="standard deviation of the brightness of stripes from milling"
     )
     drift_px: float = Field(
         0.0,

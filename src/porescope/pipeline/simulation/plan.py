@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from porescope.errors import PorescopeError
 from porescope.geometry import Primitives
 from porescope.imaging.materials import Material
+from porescope.imaging.montecarlo import MOST_PIXELS
 from porescope.imaging.noise import drift_offsets_px
 from porescope.imaging.slices import gamma_slice_z_nm
 from porescope.imaging.transport import residual_range_nm
@@ -107,12 +108,25 @@ def planned(
         start = np.ceil(-first_nm.min(axis=(0, 1)) / sizes_nm).astype(np.int64)
         first_nm = (first_nm + start * sizes_nm).clip(min=0)
         room_nm = size_nm - first_nm.max(axis=(0, 1))
-    rows, columns = (int(size / pixel_nm + 1e-3) for size in room_nm.tolist())
-    if min(rows, columns) < 1:
+    with np.errstate(over="ignore"):
+        across = room_nm / pixel_nm + 1e-3
+    if across.min() < 1:
+        drifts, helps = (
+            (" that drifts so far", "less drift")
+            if parameters.drift_px > 0
+            else ("", "smaller pixels")
+        )
         raise PorescopeError(
             f"The sample of {shape[1]} x {shape[2]} voxels (y, x) has no room for an image of "
-            f"pixels of {pixel_nm:g} nm that drifts so far; take a larger sample or less drift."
+            f"pixels of {pixel_nm:g} nm{drifts}; take a larger sample or {helps}."
         )
+    if across.prod() > MOST_PIXELS:
+        y, x = across.tolist()
+        raise PorescopeError(
+            f"An image of {y:.3g} x {x:.3g} pixels (y, x) of {pixel_nm:g} nm is too large; take "
+            "larger pixels."
+        )
+    rows, columns = (int(count) for count in across.tolist())
     y, x = start.tolist()
     return Plan(slice_z_nm, first_nm, (y, x), (rows, columns), pixel_nm, voxel_nm, size_nm)
 
@@ -130,7 +144,7 @@ def _grid(
         return sample.spacing_nm, sample.shape
     if parameters.pixel_nm is None:
         raise PorescopeError(
-            "Primitives do not tell how large they are; give pixel_nm, the nm of one unit."
+            "Primitives do not tell how large they are; give the pixel size, the nm of one unit."
         )
     z, y, x = (math.ceil(size) for size in box_of(sample))
     return (parameters.pixel_nm,) * 3, (z, y, x)

@@ -145,6 +145,7 @@ def _numbers(simulated: Simulated) -> dict[str, object]:
         simulated.exposures,
         simulated.transmitted.T.tolist(),
         simulated.white.T.tolist(),
+        simulated.black.T.tolist(),
         strict=True,
     )
     return {
@@ -160,7 +161,8 @@ def _numbers(simulated: Simulated) -> dict[str, object]:
                 "offsets_px": alignment.offsets_px.tolist(),
                 "transmitted_share": transmitted,
                 "white_share": white,
+                "black_share": black,
             }
-            for image, alignment, exposure, transmitted, white in columns
+            for image, alignment, exposure, transmitted, white, black in columns
         ],
     }

@@ -6,6 +6,7 @@ that of the electrons that were followed for each pixel, and more where less dos
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -17,17 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porescope.correct import Alignment
+from porescope.errors import PorescopeError
 from porescope.geometry import Primitives
 from porescope.imaging.detectors import as_detector
 from porescope.pipeline.simulation.exposure import Exposure
 from porescope.pipeline.simulation.microscope import Microscope, Recorded
-from porescope.pipeline.simulation.parameters import SimulationParameters
+from porescope.pipeline.simulation.parameters import SimulationParameters, parse_materials
+from porescope.pipeline.simulation.plan import reach_nm
 from porescope.pipeline.step import parse_parameters
 from porescope.stack import Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
 TOO_MANY_TRANSMITTED = 0.01
 TOO_MANY_WHITE = 0.01
+TOO_MANY_BLACK = 0.1
+"""Pores may well be cut off now and then, as detectors set so that they are black cut them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +51,9 @@ class Simulated:
         What undoes the drift of each stack and brings it into the truth's frame.
     exposures : tuple of Exposure
         How signals became grey values, for each voltage.
-    transmitted, white : array of shape (slices, voltages), float64
-        Shares of electrons that left below the sample and might have come back, and of pixels
-        brighter than white.
+    transmitted, white, black : array of shape (slices, voltages), float64
+        Shares of electrons that left below the sample and might have come back, of pixels brighter
+        than white, and of those darker than black.
     """
 
     images: tuple[Stack, ...]
@@ -58,12 +63,16 @@ class Simulated:
     exposures: tuple[Exposure, ...]
     transmitted: NDArray[np.float64]
     white: NDArray[np.float64]
+    black: NDArray[np.float64]
 
     @property
     def notes(self) -> list[str]:
         """Sentences on what a user should know before trusting the images."""
         found = []
-        for image, lost, white in zip(self.images, self.transmitted.T, self.white.T, strict=True):
+        if self.exposures[0].parameters.slices is None and len(self.transmitted) == 1:
+            found.append(self._one_alone())
+        shares = (self.transmitted.T, self.white.T, self.black.T)
+        for image, lost, white, black in zip(self.images, *shares, strict=True):
             short = np.flatnonzero(lost > TOO_MANY_TRANSMITTED)
             if short.size:
                 slices = f"{short[0]}-{short[-1]}" if short.size > 1 else f"{short[0]}"
@@ -77,7 +86,26 @@ class Simulated:
                     f"At {image.beam_kv:g} kV {100 * white.mean():.1f} % of the pixels are as "
                     f"white as can be; {self._darker()}."
                 )
+            if black.mean() > TOO_MANY_BLACK:
+                found.append(
+                    f"At {image.beam_kv:g} kV {100 * black.mean():.1f} % of the pixels are as "
+                    "black as can be; take less detector noise."  # nothing else goes below none
+                )
         return found
+
+    def _one_alone(self) -> str:
+        """Return why there is but one slice."""
+        asked = self.exposures[0].parameters
+        worst_kv = asked.beam_kv[-1]
+        reach = reach_nm(parse_materials(asked.materials).values(), worst_kv)
+        if math.isinf(reach):
+            why = "with vacuum in the sample its lower three quarters are left below the slices"
+            helps = "take a deeper sample"
+        else:
+            why = f"at {worst_kv:g} kV electrons come back from {reach:.0f} nm below the last"
+            lower = "leave out that voltage" if len(asked.beam_kv) > 1 else "use a lower voltage"
+            helps = f"take a deeper sample, {lower}"
+        return f"There is only one slice: {why}; {helps}, or say how many slices there are to be."
 
     def _darker(self) -> str:
         """Return what makes fewer pixels white."""
@@ -88,7 +116,7 @@ class Simulated:
         beyond = {
             "less curtains": asked.curtains > 0,
             "less detector noise": asked.detector_noise > 0,
-            "more poisson_levels": asked.poisson_levels is not None,
+            "more Poisson levels": asked.poisson_levels is not None,
             "a detector of back-scattered electrons": secondaries,
             "less tilt": asked.tilt_deg > 0 and not secondaries,
         }
@@ -140,15 +168,17 @@ def simulate_stack(
     microscope = Microscope(sample, parameters)
     plan = microscope.plan
     count, beams_kv = len(plan.slice_z_nm), parameters.beam_kv
-    images = np.empty((len(beams_kv), count, *plan.shape), parameters.dtype)
-    transmitted, white = np.empty((2, count, len(beams_kv)))
+    images = _room((len(beams_kv), count, *plan.shape), parameters.dtype)
+    transmitted, white, black = np.empty((3, count, len(beams_kv)))
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
     work = [(index, beam) for index in range(count) for beam in range(len(beams_kv))]
     for index, beam in track(work, progress, cancel):
         place = keep / f"{index:06d}-{beams_kv[beam]:g}kV.npz" if keep else None
         recorded = _kept(place) or microscope.record(index, beam, cancel)
-        images[beam, index], transmitted[index, beam], white[index, beam] = recorded
+        images[beam, index] = recorded.image
+        transmitted[index, beam] = recorded.transmitted
+        white[index, beam], black[index, beam] = recorded.white, recorded.black
         if place is not None and not place.exists():
             _keep(place, recorded)
     truth, truth_slices = microscope.truth()
@@ -173,8 +203,19 @@ def simulate_stack(
         for offsets, beam_kv in zip(plan.offsets_px.swapaxes(0, 1), beams_kv, strict=True)
     )
     return Simulated(
-        stacks, truth, truth_slices, alignments, microscope.exposures, transmitted, white
+        stacks, truth, truth_slices, alignments, microscope.exposures, transmitted, white, black
     )
+
+
+def _room(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError:
+        size_gib = math.prod(shape) * np.dtype(dtype).itemsize / 2**30
+        raise PorescopeError(
+            f"Stacks of {size_gib:,.0f} GiB do not fit into memory; take larger pixels or fewer "
+            "slices."
+        ) from None
 
 
 def _kept(place: Path | None) -> Recorded | None:
@@ -182,7 +223,8 @@ def _kept(place: Path | None) -> Recorded | None:
         return None
     try:
         with np.load(place, allow_pickle=False) as file:
-            return Recorded(file["image"], float(file["transmitted"]), float(file["white"]))
+            image, *shares = (file[name] for name in Recorded._fields)
+            return Recorded(image, *map(float, shares))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         place.unlink()  # damaged, as after a power cut
         return None
