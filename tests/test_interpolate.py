@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from typing import get_args
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -5,6 +9,13 @@ from scipy.interpolate import CubicSpline
 
 from porescope import PorescopeError
 from porescope.correct import interpolate
+from porescope.correct.interpolate import Method
+from porescope.correct.phases import mend
+from porescope.errors import Cancelled
+from porescope.geometry import leveled_wave
+
+METHODS = get_args(Method)
+GREY = ("hold", "nearest", "linear", "spline")
 
 KNOWN = np.zeros(31, dtype=bool)
 KNOWN[[0, 4, 7, 12, 15, 18, 23, 26, 30]] = True
@@ -62,7 +73,7 @@ def cone(spacing_nm=(1.0, 1.0, 1.0)):
     return np.stack([radius < 4 + 0.5 * z for z in range(31)]).astype(np.uint8)
 
 
-@pytest.mark.parametrize("method", ["hold", "nearest", "linear", "spline", "distance"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", [np.uint8, bool])
 def test_known_planes_are_kept_and_labels_stay_labels(method, dtype):
     volume = cone().astype(dtype)
@@ -90,13 +101,108 @@ def test_distance_uses_the_pixel_shape():
     assert misplaced("distance", truth, spacing_nm) < misplaced("distance", truth, (1, 2.0, 0.5))
 
 
-def test_several_phases():
+@pytest.mark.parametrize("method", ["distance", "kriging", "learned"])
+def test_several_phases(method):
     truth = cone() + (cone() * (np.mgrid[0:31, -20:21, -20:21][2] > 0)).astype(np.uint8)
     assert set(np.unique(truth)) == {0, 1, 2}
-    assert misplaced("distance", truth) < 0.02
+    assert misplaced(method, truth) < 0.02
+    # Names of phases mean nothing.
+    named = np.array([7, 0, 200], np.uint8)[truth]
+    assert misplaced(method, named) == misplaced(method, truth)
 
 
-@pytest.mark.parametrize("method", ["hold", "nearest", "linear", "spline", "distance"])
+def test_better_methods_are_better_on_a_wave():
+    truth = leveled_wave(
+        (31, 64, 64), spacing_nm=1, wavelength_nm=13, solid_fraction=0.35, seed=77
+    ).astype(np.uint8)
+    order = ["learned", "kriging", "distance", "spline", "hold"]
+    errors = [misplaced(method, truth) for method in order]
+    assert errors == sorted(errors)
+    assert errors[0] < 0.8 * errors[1] < 0.6 * errors[3]
+
+
+@pytest.mark.parametrize("method", ["distance", "kriging"])
+def test_only_ratios_of_the_voxel_size_matter(method):
+    truth = cone((1.0, 0.5, 2.0))
+    results = [
+        interpolate(truth, KNOWN, method, spacing_nm=tuple(scale * np.array([3.0, 0.5, 2.0])))
+        for scale in (1, 4.7)
+    ]
+    np.testing.assert_array_equal(*results)
+
+
+def test_holes_within_a_phase_are_mended_and_pores_are_not():
+    plane = np.ones((20, 30), np.uint8)
+    plane[:, 20:] = 3
+    plane[2:6, 2:6] = 0  # 16 pixels in one phase
+    plane[10:15, 5:10] = 0  # 25 pixels: a pore
+    plane[2:4, 25:27] = 0  # 4 pixels in the other phase
+    plane[10:12, 19:21] = 0  # 4 pixels between them: belongs to neither
+    plane[16:18, 0:2] = 0  # at the edge, and small
+    plane[8, 2] = 3  # a small part of another phase is no hole
+    expected = plane.copy()
+    expected[2:6, 2:6] = 1
+    expected[2:4, 25:27] = 3
+    expected[16:18, 0:2] = 1
+    mend(plane)
+    np.testing.assert_array_equal(plane, expected)
+
+
+@pytest.mark.parametrize("shape", [(31, 1, 1), (31, 2, 3), (31, 5, 40), (31, 33, 17)])
+@pytest.mark.parametrize("method", ["kriging", "learned", "mended-spline"])
+def test_slices_of_any_size(method, shape):
+    truth = np.random.default_rng(1).integers(0, 2, shape, dtype=np.uint8)
+    filled = interpolate(truth, KNOWN, method)
+    np.testing.assert_array_equal(filled[KNOWN], truth[KNOWN])
+    assert filled.shape == shape
+    assert set(np.unique(filled)) <= {0, 1}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_slices_that_say_nothing(method):
+    known = np.array([True, False, False, True, False, True])
+    for planes in ([1, 0, 0, 1, 0, 1], [0, 5, 5, 1, 5, 1]):
+        volume = np.array(planes, np.uint8)[:, np.newaxis, np.newaxis] * np.ones(
+            (1, 8, 8), np.uint8
+        )
+        filled = interpolate(volume, known, method)
+        assert set(np.unique(filled)) <= set(np.unique(volume[known]))
+
+
+def test_long_gaps_and_large_planes_are_cut_into_parts_that_fit(monkeypatch):
+    from porescope.correct import learned
+
+    truth = leveled_wave(
+        (40, 150, 130), spacing_nm=1, wavelength_nm=30, solid_fraction=0.35, seed=3
+    )
+    known = np.isin(np.arange(40), [0, 3, 9, 22, 31, 39])
+    whole = interpolate(truth, known, "learned")
+    monkeypatch.setattr(learned, "TILE_PX", 40)
+    monkeypatch.setattr(learned, "PLANES_AT_ONCE", 3)
+    # What is left of a difference is rounding, not what lies beyond a tile.
+    assert (interpolate(truth, known, "learned") != whole).mean() < 1e-4
+
+
+def test_progress_counts_gaps_and_cancel_stops():
+    seen = []
+    interpolate(cone(), KNOWN, "kriging", progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 8) for done in range(9)]
+    with pytest.raises(Cancelled):
+        interpolate(cone(), KNOWN, "kriging", cancel=lambda: True)
+
+
+def test_only_the_network_needs_torch():
+    program = (
+        "import sys, numpy as np\n"
+        "from porescope.correct import interpolate\n"
+        "interpolate(np.eye(8, dtype=np.uint8)[:, :, None] * np.ones(8, np.uint8),"
+        " np.arange(8) % 2 == 0, 'kriging')\n"
+        "assert not {'torch', 'lightning', 'safetensors'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_lazy_is_the_same_as_whole(method):
     truth = cone()
     lazy = da.from_array(truth, chunks=(7, 13, 41))
@@ -118,7 +224,17 @@ def test_refusals():
         (lambda: interpolate(volume, [True] * 3, "magic"), "choose one of"),
         (lambda: interpolate(volume, [False] * 3, "linear"), "at least one"),
         (lambda: interpolate(volume, [True] * 2, "linear"), "describe each"),
-        (lambda: interpolate(volume, [True] * 3, "distance"), "labels only"),
+        *(
+            (lambda method=method: interpolate(volume, [True] * 3, method), "labels only")
+            for method in METHODS
+            if method not in GREY
+        ),
+        (
+            lambda: interpolate(
+                volume > 0, [True, False, True], "learned", spacing_nm=(1.0, 1.0, 1.3)
+            ),
+            "square pixels.*choose kriging",
+        ),
     ]:
         with pytest.raises(PorescopeError, match=says):
             act()

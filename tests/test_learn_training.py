@@ -1,15 +1,18 @@
 import csv
+from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from porescope.errors import Cancelled
 
 torch = pytest.importorskip("torch")
 
+from porescope.learn.optimizer import Muon, orthogonalized  # noqa: E402
 from porescope.learn.training import TrainingParameters, train  # noqa: E402
 
 PARAMETERS = TrainingParameters(
-    epochs=4, batch_size=8, learning_rate=0.1, decay=0.5, decay_patience=1, stop_patience=3, seed=1
+    epochs=4, batch_size=8, learning_rate=0.1, steady=0.5, patience=3, seed=1
 )
 
 
@@ -46,8 +49,9 @@ def weights(network):
 
 
 def test_it_learns_and_returns_the_best_epoch(tmp_path):
-    network, scores = learn(tmp_path, PARAMETERS.model_copy(update={"epochs": 40}))
-    assert weights(network).tolist() == pytest.approx([3, -1], abs=0.2)
+    longer = PARAMETERS.model_copy(update={"epochs": 40, "learning_rate": 1.0, "patience": 40})
+    network, scores = learn(tmp_path, longer, Lines(256))
+    assert weights(network).tolist() == pytest.approx([3, -1], abs=0.1)
     rows = [
         float(row["validation_loss"])
         for row in csv.DictReader((tmp_path / "metrics.csv").open())
@@ -93,3 +97,45 @@ def test_it_stops_when_nothing_gets_better(tmp_path):
     data = Lines(64)
     learn(tmp_path, PARAMETERS.model_copy(update={"epochs": 40}), data, flat)
     assert len(data.asked) == 4 * 64  # the first epoch, and three that were no better
+
+
+def test_the_learning_rate_is_steady_and_then_falls_to_nothing():
+    plan = TrainingParameters(epochs=10, steady=0.6)
+    shares = [plan.share_at(epoch) for epoch in range(11)]
+    assert shares[:7] == [1] * 7
+    assert shares[7:] == pytest.approx([0.75, 0.5, 0.25, 0])
+
+
+def test_steps_shrink_as_planned(tmp_path):
+    seen = []
+
+    def spy(network, batch):
+        seen.append(weights(network).detach().clone())
+        return squared(network, batch)
+
+    learn(tmp_path, PARAMETERS.model_copy(update={"epochs": 20, "steady": 0.0}), loss=spy)
+    moved = [float((b - a).abs().max()) for a, b in pairwise(seen)]
+    assert np.mean(moved[-16:]) < 0.5 * np.mean(moved[:16])
+
+
+def test_orthogonalized_matrices_keep_their_directions():
+    matrix = torch.randn(12, 40, generator=torch.Generator().manual_seed(1))
+    for given in (matrix, matrix.mT, 1e-4 * matrix):
+        left, _, right = torch.linalg.svd(given, full_matrices=False)
+        straight = left.mT @ orthogonalized(given) @ right.mT
+        values = straight.diagonal()
+        assert ((values > 0.6) & (values < 1.3)).all()
+        assert (straight - torch.diag(values)).abs().max() < 1e-3
+
+
+def test_steps_are_as_long_as_adams():
+    kernel, bias = (torch.nn.Parameter(torch.zeros(shape)) for shape in ((8, 4, 3, 3), (8,)))
+    optimizer = Muon([kernel, bias], lr=0.01)
+    random = torch.Generator().manual_seed(1)
+    for parameter in (kernel, bias):
+        parameter.grad = torch.randn(parameter.shape, generator=random)
+    before = [parameter.clone() for parameter in (kernel, bias)]
+    optimizer.step()
+    steps = [(now - then).detach() for now, then in zip((kernel, bias), before, strict=True)]
+    assert steps[0].square().mean().sqrt() == pytest.approx(0.2 * 0.01, rel=0.2)
+    torch.testing.assert_close(steps[1], -0.01 * bias.grad.sign())  # Adam's first step

@@ -45,6 +45,18 @@ def test_refusals():
         (lambda: reposition(volume, np.array([0, 1, 2]), 1), "one each"),
         (lambda: reposition(volume, np.array([0, 1]), 0), "above 0 nm"),
         (lambda: reposition(volume, np.array([0, 1e6]), 1), "coarser grid"),
+        (lambda: reposition(volume, np.array([0, np.nan]), 1), "slice 1 is not a number"),
     ]:
         with pytest.raises(PorescopeError, match=says):
             act()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_slices_that_contradict_each_other_are_refused(lazy):
+    volume = np.zeros((3, 2, 2), np.uint8)
+    volume[2] = 1
+    data = da.from_array(volume, chunks=(2, 2, 2)) if lazy else volume
+    with pytest.raises(PorescopeError, match="1 and 2 differ but are both said to lie at 10 nm"):
+        reposition(data, np.array([0, 10, 10]), 5)
+    _, known = reposition(data, np.array([10, 10, 0]), 5)  # twice the same: nobody contradicts
+    assert known.sum() == 3

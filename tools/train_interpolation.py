@@ -16,9 +16,8 @@ PARAMETERS = TrainingParameters(
     epochs=60,
     batch_size=16,
     learning_rate=1e-3,
-    decay=0.5,
-    decay_patience=2,
-    stop_patience=8,
+    steady=0.4,
+    patience=8,
     seed=5,
 )
 

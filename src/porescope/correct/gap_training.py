@@ -230,8 +230,9 @@ def train_gap_network(
         summary="Fills the planes between three slices on each side, a phase at a time.",
         data=(
             f"{TRAINING_GAPS} gaps in {TRAINING_CUBES} cubes of {EDGE} voxels that "
-            "porescope.learn.structures drew: leveled waves of one and two levels, Gaussian fields, spheres and cylinders, either "
-            "phase solid; slices at gamma distributed distances, half of them as in Article II."
+            "porescope.learn.structures drew: leveled waves of one and two levels, Gaussian "
+            "fields, spheres and cylinders, either phase solid; slices at gamma distributed "
+            "distances, half of them as in Article II."
         ),
         split=(
             f"By structure: seeds from 0 on for training, {VALIDATION_CUBES} cubes with seeds from "

@@ -42,7 +42,7 @@ class Filler(Protocol):
 def interpolate(
     volume: Any,
     known: np.ndarray,
-    method: Method = "kriging",
+    method: Method = "learned",
     *,
     spacing_nm: tuple[float, float, float] = (1.0, 1.0, 1.0),
     is_labels: bool | None = None,

@@ -35,6 +35,9 @@ def grid_places(slice_z_nm: np.ndarray, grid_nm: float) -> np.ndarray:
     from scipy.optimize import isotonic_regression
 
     slice_z_nm = np.asarray(slice_z_nm, dtype=np.float64)
+    if not np.isfinite(slice_z_nm).all():
+        bad = int(np.flatnonzero(~np.isfinite(slice_z_nm))[0])
+        raise PorescopeError(f"The position of slice {bad} is not a number; measure it again.")
     if not (np.isfinite(grid_nm) and grid_nm > 0):
         raise PorescopeError(f"The grid spacing must be above 0 nm, not {grid_nm}.")
     order = np.argsort(slice_z_nm, kind="stable")
@@ -45,6 +48,18 @@ def grid_places(slice_z_nm: np.ndarray, grid_nm: float) -> np.ndarray:
     places = np.empty(len(order), dtype=np.int64)
     places[order] = rank + np.rint(slack).astype(np.int64)
     return places
+
+
+def _refuse_contradictions(volume: Any, slice_z_nm: np.ndarray) -> None:
+    order = np.argsort(slice_z_nm, kind="stable")
+    for first, second in zip(order[:-1].tolist(), order[1:].tolist(), strict=True):
+        if slice_z_nm[first] == slice_z_nm[second]:
+            one, other = (np.asarray(volume[index]) for index in (first, second))
+            if not np.array_equal(one, other):
+                raise PorescopeError(
+                    f"Slices {first} and {second} differ but are both said to lie at "
+                    f"{slice_z_nm[first]:g} nm; measure their positions again or leave one out."
+                )
 
 
 def reposition(volume: Any, slice_z_nm: np.ndarray, grid_nm: float) -> tuple[Any, np.ndarray]:
@@ -66,6 +81,12 @@ def reposition(volume: Any, slice_z_nm: np.ndarray, grid_nm: float) -> tuple[Any
     known : bool array of shape (planes,)
         Where one is.
 
+    Raises
+    ------
+    PorescopeError
+        If positions are no numbers or too far apart for the grid, there is not one for each slice,
+        or slices that differ claim one position.
+
     References
     ----------
     Article II of the FIB tomography thesis, section 2.2.2.
@@ -81,6 +102,7 @@ def reposition(volume: Any, slice_z_nm: np.ndarray, grid_nm: float) -> tuple[Any
             f"A grid of {grid_nm:g} nm would put {len(places)} slices on {planes} planes; "
             "check the slice positions or choose a coarser grid."
         )
+    _refuse_contradictions(volume, np.asarray(slice_z_nm, dtype=np.float64))
     known = np.zeros(planes, dtype=bool)
     known[places] = True
     if isinstance(volume, np.ndarray):

@@ -51,11 +51,10 @@ class TrainingParameters(BaseModel):
     batch_size : int
     learning_rate : float
         At the beginning, see :class:`porescope.learn.optimizer.Muon`.
-    decay : float
-        By which the learning rate is multiplied when it falls.
-    decay_patience, stop_patience : int
-        Epochs without a better validation loss until the learning rate falls, and until the
-        training stops.
+    steady : float
+        Share of the epochs before the learning rate begins to fall, evenly, to nothing at the end.
+    patience : int
+        Epochs without a better validation loss until the training stops.
     seed : int
         Of the first weights and of the order of the data.
     """
@@ -65,10 +64,13 @@ class TrainingParameters(BaseModel):
     epochs: int = Field(500, gt=0)
     batch_size: int = Field(64, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
-    decay: float = Field(0.1, gt=0, lt=1)
-    decay_patience: int = Field(10, ge=0)
-    stop_patience: int = Field(25, gt=0)
+    steady: float = Field(0.5, ge=0, lt=1)
+    patience: int = Field(25, gt=0)
     seed: int = Field(0, ge=0, lt=2**32)
+
+    def share_at(self, epoch: int) -> float:
+        """Return the share of the learning rate with which an epoch learns."""
+        return min(1.0, (1 - epoch / self.epochs) / (1 - self.steady))
 
 
 def train(
@@ -137,7 +139,7 @@ def train(
                 callbacks=[
                     EMAWeightAveraging(decay=AVERAGED),
                     best,
-                    EarlyStopping(MONITOR, patience=parameters.stop_patience),
+                    EarlyStopping(MONITOR, patience=parameters.patience),
                     _Tracking(progress, cancel),
                 ],
                 logger=CSVLogger(folder, name="", version=""),
@@ -197,13 +199,7 @@ class _Learner(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = Muon(self.parameters(), self._plan.learning_rate)
-        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer, factor=self._plan.decay, patience=self._plan.decay_patience
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "monitor": MONITOR},
-        }
+        return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, self._plan.share_at)]
 
 
 class _Tracking(Callback):

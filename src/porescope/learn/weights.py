@@ -7,9 +7,8 @@ names this format and the network it is for; its tensors have the names and shap
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -65,16 +64,17 @@ def save_weights(path: str | Path, tensors: Mapping[str, np.ndarray], card: Card
     PorescopeError
         If a file is there already, or a weight is no finite 16-bit float.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     path = Path(path)
-    halves = {name: np.ascontiguousarray(values, "f2") for name, values in tensors.items()}
+    with np.errstate(over="ignore"):
+        halves = {name: np.ascontiguousarray(values, "f2") for name, values in tensors.items()}
     for name, values in halves.items():
         if not np.isfinite(values).all():
             raise PorescopeError(f"The weights {name} are too large or no numbers; train again.")
     metadata = {"porescope_weights": FORMAT, "card": card.model_dump_json()}
     with write_beside(path) as beside:
-        save_file(halves, beside, metadata)
+        beside.write_bytes(save(halves, metadata))
     with write_beside(path.with_suffix(".json")) as beside:
         beside.write_text(card.model_dump_json(indent=1) + "\n")
 
@@ -138,7 +138,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], Card]:
     return {key: values.astype(np.float32) for key, values in tensors.items()}, card
 
 
-def shipped(name: str) -> Any:
+def shipped(name: str) -> Path:
     """Return the path of weights that come with Porescope.
 
     Parameters
@@ -146,4 +146,4 @@ def shipped(name: str) -> Any:
     name : str
         Such as ``"interpolation"``.
     """
-    return resources.files("porescope") / "weights" / f"{name}.safetensors"
+    return Path(__file__).parents[1] / "weights" / f"{name}.safetensors"
