@@ -1,11 +1,14 @@
 import dask.array as da
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from porescope import PorescopeError, Stack
-from porescope.correct import Alignment, align_stack, align_voltages, common_area
+from porescope.correct import Alignment, align_stack, align_voltages, common_area, find_fiducial
+from porescope.errors import Cancelled, PorescopeWarning
 
 SHAPE = (80, 90)
+EVERYTHING = (None,) * 4
 
 
 def drifting_stack(texture, drift, beam_kv=2.0, step=0.5, noise=0.3, seed=0):
@@ -117,3 +120,124 @@ def test_large_images_are_binned_without_losing_the_scale(texture, monkeypatch):
     drift = np.array([[0, 0], [1.3, -2.1], [4.0, 0.5]])
     found = align_stack(drifting_stack(texture, drift, step=0)).offsets_px
     np.testing.assert_allclose(found, -drift, atol=0.08)
+
+
+def test_a_fiducial_is_found_and_tells_the_drift_to_a_tenth_of_a_pixel():
+    """Without it, structure that all leans to one side is taken for drift."""
+    stack, drift = leaning_stack(fiducial=True)
+    y0, y1, x0, x1 = find_fiducial([stack])
+    assert y0 < 15
+    assert 25 < y1 < 60
+    assert x1 - x0 > 70
+    found = align_stack(stack)
+    np.testing.assert_allclose(found.offsets_px, -drift, atol=0.1)
+    assert not found.refused.any()
+
+
+def leaning_stack(fiducial, slices=16, seed=0):
+    """Rods that lean by 1.5 pixels a slice, below a band whose marks stay where they are."""
+    random = np.random.default_rng(seed)
+    drift = random.normal(0, 2, (slices, 2))
+    drift[slices // 2 :] += [4, -20]
+    drift -= drift[0]
+    marks = ndimage.gaussian_filter(random.normal(size=(140, 220)), 1.5) * 100
+    rods = ndimage.gaussian_filter(random.normal(size=(200, 300)), 3) * 200
+    images = []
+    for index, (dy, dx) in enumerate(drift):
+        y, x = np.mgrid[:120, :120].astype(float)
+        image = ndimage.map_coordinates(rods, [y - dy + 40, x - dx + 1.5 * index + 60], order=3)
+        image += 30 * ndimage.gaussian_filter(random.normal(size=image.shape), 2)
+        if fiducial:
+            band = ndimage.map_coordinates(marks, [y - dy + 40, x - dx + 60], order=3)
+            image = np.where(y - dy < 44, band, image)
+        images.append(image + random.normal(0, 4, image.shape))
+    return Stack(np.array(images, np.float32), (10, 5, 5), 2.0), drift
+
+
+def test_where_nothing_stays_the_same_it_is_said(texture):
+    stack = drifting_stack(texture, random_drift(14, seed=5), step=1.5)
+    assert find_fiducial([stack]) is None
+    with pytest.warns(PorescopeWarning, match="may be straightened"):
+        align_stack(stack)
+
+
+def bad_slice(stack, index, image):
+    data = np.array(stack.data)
+    data[index] = image
+    return stack.with_data(data)
+
+
+@pytest.mark.parametrize("what", ["black", "saturated", "noise", "foreign"])
+def test_a_slice_that_shows_nothing_known_is_refused_and_shown(texture, what):
+    drift = np.linspace(0, 6, 12)[:, np.newaxis] * [1, -0.5]
+    stack = drifting_stack(texture, drift)
+    image = {
+        "black": np.zeros(SHAPE),
+        "saturated": np.full(SHAPE, 255),
+        "noise": np.random.default_rng(1).normal(size=SHAPE),
+        "foreign": type(texture)(seed=9).slice(0, SHAPE),
+    }[what]
+    with pytest.warns(PorescopeWarning, match="Slices refused at 2 kV: 6. "):
+        found = align_stack(bad_slice(stack, 6, image), region=EVERYTHING)
+    assert found.refused.tolist() == [index == 6 for index in range(12)]
+    assert found.confidence[6] < 0.3 < np.delete(found.confidence, 6).min()
+    np.testing.assert_allclose(found.offsets_px[6], found.offsets_px[[5, 7]].mean(axis=0))
+    np.testing.assert_allclose(found.offsets_px, -drift, atol=0.6)
+
+
+@pytest.mark.parametrize("value", [0.0, 255.0, None])
+def test_stacks_without_anything_in_common_are_refused(value):
+    data = np.full((6, *SHAPE), value, np.float32) if value is not None else None
+    if data is None:
+        data = np.random.default_rng(0).normal(size=(6, *SHAPE))
+    with pytest.raises(PorescopeError, match="show nothing that others show"):
+        align_stack(Stack(data, (1, 1, 1)), region=EVERYTHING)
+
+
+def test_parts_that_do_not_overlap_are_refused(texture):
+    here = [texture.slice(0.3 * index, SHAPE) for index in range(12)]
+    there = [type(texture)(seed=9).slice(0.3 * index, SHAPE) for index in range(5)]
+    with pytest.raises(PorescopeError, match="nothing"):
+        align_stack(Stack(np.array(here[:6] + there + there[:1]), (1, 1, 1)), region=EVERYTHING)
+
+
+def test_turns_are_found(texture):
+    angles = np.deg2rad([0, 0.4, -0.3, 0.5, 0.2, -0.5])
+    y, x = np.mgrid[:100, :120] - np.array([49.5, 59.5]).reshape(2, 1, 1)
+    base = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(160, 180)), 2) * 100
+    images = [
+        ndimage.map_coordinates(
+            base, [79.5 + np.cos(a) * y - np.sin(a) * x, 89.5 + np.sin(a) * y + np.cos(a) * x]
+        )
+        for a in angles
+    ]
+    found = align_stack(Stack(np.array(images), (1, 1, 1)), model="rigid", region=EVERYTHING)
+    turned = np.arctan2(found.linear[:, 1, 0], found.linear[:, 0, 0])
+    np.testing.assert_allclose(turned, angles, atol=np.deg2rad(0.03))
+    np.testing.assert_allclose(found.offsets_px, 0, atol=0.1)
+    with pytest.raises(PorescopeError, match="too small to tell how"):
+        align_stack(Stack(np.array(images), (1, 1, 1)), model="rigid", region=(0, 30, 0, 30))
+
+
+def test_gain_and_offset_do_not_matter(texture):
+    drift = random_drift(6, seed=1)
+    stack = drifting_stack(texture, drift, step=0.1)
+    gain = np.array([1, 2, 0.5, 1, 3, 1])[:, np.newaxis, np.newaxis]
+    other = stack.with_data(100 * gain + gain * stack.data)
+    one, two = (align_stack(s, region=EVERYTHING).offsets_px for s in (stack, other))
+    np.testing.assert_allclose(one, two, atol=1e-3)
+
+
+def test_smoothing_is_only_on_request(texture):
+    drift = random_drift(10, seed=3)
+    stack = drifting_stack(texture, drift, step=0.1)
+    raw = align_stack(stack, region=EVERYTHING).offsets_px
+    smooth = align_stack(stack, region=EVERYTHING, smooth_slices=2).offsets_px
+    assert np.abs(np.diff(smooth, axis=0)).mean() < 0.5 * np.abs(np.diff(raw, axis=0)).mean()
+    with pytest.raises(PorescopeError, match="0 slices or more"):
+        align_stack(stack, smooth_slices=-1)
+
+
+def test_cancelling_stops(texture):
+    with pytest.raises(Cancelled):
+        align_stack(drifting_stack(texture, np.zeros((4, 2))), cancel=lambda: True)

@@ -88,7 +88,7 @@ def test_the_marks_of_the_cap_tell_the_drift(voltages, drift):
     found = align_voltages(voltages, reference_kv=2, region=(0, 28, 0, 128))
     for alignment in found:
         error_px = alignment.offsets_px - drift["offsets_px"][f"{alignment.beam_kv:g}kV"]
-        assert np.sqrt((error_px**2).mean()) < 0.4
+        assert np.sqrt((error_px**2).mean()) < 0.1
 
 
 def test_the_sample_and_its_slices_are_remade(make, drift, truth, voltages):

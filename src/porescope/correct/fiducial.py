@@ -22,7 +22,7 @@ SAMPLED = 9
 REACH_PX = 8
 # A tile is as good as the same when slices far apart are this much as alike as neighbours are,
 # and has texture when neighbours are this much alike.
-SAME, TEXTURED = 0.75, 0.45
+SAME, TEXTURED = 0.85, 0.45
 # Detail finer than this many pixels is left out as noise.
 FINEST_PX = 8
 
@@ -115,13 +115,16 @@ def likeness(
         near[number] += comparison.likeness(looks[number][-1], beside).max(axis=(1, 2))
     near /= len(sampled)
     count = len(sampled)
-    same = [comparison.consistent(own) / alike for own, alike in zip(looks, near, strict=True)]
+    same = [
+        comparison.consistent(own) / np.maximum(alike, 1e-6)
+        for own, alike in zip(looks, near, strict=True)
+    ]
     for (one, near_one), (other, near_other) in combinations(zip(looks, near, strict=True), 2):
         apart = [
             comparison.likeness(one[k], other[(k + count // 2) % count]).max(axis=(1, 2))
             for k in range(count)
         ]
-        same.append(np.mean(apart, axis=0) / np.sqrt(near_one * near_other))
+        same.append(np.mean(apart, axis=0) / np.sqrt(np.maximum(near_one * near_other, 1e-12)))
     shape = corners.shape[:2]
     return near.min(axis=0).reshape(shape), np.min(same, axis=0).reshape(shape), corners, size
 

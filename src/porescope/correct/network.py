@@ -24,6 +24,9 @@ BASELINES = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 # Slices apart between voltages: the same face, and crosswise.
 CROSSWISE = (0, -1, 1, -2, 2)
 COARSE_PX = 256
+# What a pair should tell is the median over so many of its kind, along the stack, though no less
+# than a share of the median of all.
+NEAR_SLICES, LEAST_USUAL = 21, 0.05
 # Slices apart at most, and how far to look, in pixels of the spectra.
 ROUNDS = ((3, 6.0), (BASELINES[-1], 4.0), (BASELINES[-1], 2.0))
 
@@ -62,13 +65,19 @@ class Network:
     def kinds(self, longest: int) -> Iterator[Kind]:
         """Yield the images of all pairs up to so many slices apart, pairs of one kind together."""
         index = np.arange(self.slices)
+        # A kind of few pairs cannot tell what they share from chance.
+        most = max(1, (self.slices - 1) // 2)
         starts = [number * self.slices for number in range(len(self.stacks))]
         for start in starts:
-            for apart in (apart for apart in BASELINES if apart <= min(longest, self.slices - 1)):
+            for apart in (
+                apart for apart in BASELINES if apart <= min(longest, most, self.slices - 1)
+            ):
                 yield start + index[:-apart], start + index[apart:]
         for number, start in enumerate(starts):
             for other in starts[number + 1 :]:
-                for apart in (apart for apart in CROSSWISE if abs(apart) < self.slices):
+                for apart in (
+                    apart for apart in CROSSWISE if abs(apart) <= min(most, self.slices - 1)
+                ):
                     here = index[max(-apart, 0) : self.slices - max(apart, 0)]
                     yield start + here, other + here + apart
 
@@ -173,7 +182,7 @@ class Measured:
     ----------
     pairs : Pairs
     usual : array of shape (pairs,)
-        Median trace of the information among pairs of its kind.
+        Median trace of the information among pairs of its kind not far along the stack.
     """
 
     pairs: Pairs
@@ -209,6 +218,8 @@ def measured(
     radius_px : float
         How far content may lie from where it is believed to be.
     """
+    from scipy import ndimage
+
     spectra = network.look(windows, places.seen(points))
     moves = places.moves(points)
     pairs = Pairs(moves.shape[2])
@@ -217,8 +228,9 @@ def measured(
         weights = weigh(windows, spectra, first.tolist(), second.tolist())
         for a, b in zip(first.tolist(), second.tolist(), strict=True):
             pairs.add(a, b, *_compared(windows, weights, spectra[a], spectra[b], moves, radius_px))
-        recent = pairs.information[-len(first) :]
-        usual += [float(np.median(np.trace(recent, axis1=1, axis2=2)))] * len(first)
+        traces = np.trace(pairs.information[-len(first) :], axis1=1, axis2=2)
+        near = ndimage.median_filter(traces, NEAR_SLICES, mode="nearest")
+        usual += np.maximum(near, LEAST_USUAL * np.median(traces)).tolist()
     return Measured(pairs, np.array(usual))
 
 

@@ -22,13 +22,17 @@ from porescope.correct.windows import Windows
 
 # No frequency is trusted beyond this coherence: windows, binning and charging spoil all a little.
 MOST_COHERENT = 0.95
-# Independent values that a coherence is averaged over, at least.
-ENOUGH = 60
-# Before anything is known, detail finer than this many pixels is left out as noise.
-FINEST_PX = 8
+# Independent values that a coherence is averaged over, as far as that needs no wider smoothing, in
+# frequencies; and how many times what chance alone gives does not count. Few pairs would otherwise
+# find coherence in noise at the shift they were believed to have.
+ENOUGH, WIDEST, BY_CHANCE = 200, 4.0, 3.0
 # What lies below this share of the mean power is trusted in no image: it may be rounding, what
 # resampling adds, or have leaked there through the window, with which it moves.
 FLOOR = 1e-2
+# Before anything is known, detail finer than this many pixels is left out as noise.
+FINEST_PX = 8
+# Times the standard deviation of chance, for what few pairs by accident reach in noise.
+CHANCE = 4.5
 NEWTON_STEPS = 6
 
 Spectra = NDArray[np.complex64]
@@ -73,12 +77,12 @@ def weigh(
         power[1] += (np.abs(spectra[b]) ** 2).sum(axis=0)
     count = len(first) * spectra.shape[1]
     # Fading ties neighbouring frequencies together: one in two along each axis is news.
-    sigma = float(np.clip(np.sqrt(4 * ENOUGH / count / (4 * np.pi)), 0.7, 4))
+    sigma = float(np.clip(np.sqrt(4 * ENOUGH / count / (4 * np.pi)), 0.7, WIDEST))
     own = np.prod([(1 - FLOOR * part.mean() / (part + 1e-30)).clip(0) for part in power], axis=0)
     cross = ndimage.gaussian_filter(cross, sigma, mode="nearest")
     power = np.stack([ndimage.gaussian_filter(part, sigma, mode="nearest") for part in power])
     power += 1e-12 * power.max() + 1e-30
-    chance = min(1.0, 4 / (count * 4 * np.pi * max(sigma, 0.5) ** 2))
+    chance = min(1.0, BY_CHANCE * 4 / (count * 4 * np.pi * max(sigma, 0.5) ** 2))
     shared = np.abs(cross) ** 2 / (power[0] * power[1])
     shared = ((shared - chance) / (1 - chance + 1e-12)).clip(0, MOST_COHERENT)
     shared *= own * (windows.informative > 0)
@@ -88,7 +92,9 @@ def weigh(
 
 
 def weigh_blindly(windows: Windows, spectra: Spectra) -> Weights:
-    """Return weights for pairs whose shift is not known yet: all but the finest detail, alike.
+    """Return weights for pairs whose shift is not known yet: all but the finest detail.
+
+    Halfway between what is strong and what is even: neither slow shading nor noise decides.
 
     Parameters
     ----------
@@ -101,7 +107,9 @@ def weigh_blindly(windows: Windows, spectra: Spectra) -> Weights:
     ky, kx = windows.frequencies
     finest = 2 * np.pi / (FINEST_PX * windows.binning)
     share = np.exp(-(ky[:, np.newaxis] ** 2 + kx**2) / (2 * finest**2)) * windows.informative
-    return Weights((share / (power + 1e-30)).astype(np.float32), float(share.sum()))
+    return Weights(
+        (share / np.sqrt(power + 1e-30)).astype(np.float32), float((share * np.sqrt(power)).sum())
+    )
 
 
 def measure(
@@ -124,7 +132,7 @@ def measure(
         What to add to the y, x of the second's content to match the first's.
     information : array of shape (2, 2)
         The curvature of the likelihood, less for what is not as much alike as other pairs; zero
-        where there is no maximum within reach.
+        where there is no maximum within reach, or none beyond chance.
     """
     cross = weights.values * (first * second.conj())
     ky, kx = windows.frequencies
@@ -149,6 +157,9 @@ def measure(
         if np.abs(move).max() < 1e-4 * windows.binning:
             break
     if np.abs(shift).max() > radius_px + step or np.linalg.eigvalsh(curve)[0] <= 0:
+        return nothing
+    # Were the two unrelated, the phases would be random, and the sum that of a random walk.
+    if value < CHANCE * np.sqrt((np.abs(cross) ** 2).sum() / 2):
         return nothing
     alike = float(np.clip(value / weights.expected, 0, 1))
     return shift, curve * alike**2

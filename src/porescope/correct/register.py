@@ -240,7 +240,7 @@ def _check(
     from scipy import sparse
 
     believed = np.flatnonzero(~refused)
-    if believed.size < 2 or believed.size < network.images / 2:
+    if believed.size < 2 or believed.size <= network.images / 2:
         raise PorescopeError(
             f"Of {network.images} images, {network.images - believed.size} show nothing that "
             "others show, or contradict them, so they cannot be aligned; choose another region, "
