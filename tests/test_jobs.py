@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -83,6 +85,30 @@ def test_a_job_that_does_not_listen_is_killed_and_what_it_left_removed(tmp_path)
 def test_failures_are_sentences(function, says):
     with pytest.raises(PorescopeError, match=says):
         Job(function).result()
+
+
+UNGUARDED = """
+import sys
+from porescope.errors import PorescopeError
+from porescope.pipeline.jobs import Job
+try:
+    Job(len, []).result()
+except PorescopeError as error:
+    print(error)
+    sys.exit(1)
+"""
+
+
+@pytest.mark.parametrize("from_file", [True, False])
+def test_a_script_that_is_not_guarded_is_told_so(tmp_path, from_file):
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    words = [sys.executable, *(["script.py"] if from_file else [])]
+    ended = subprocess.run(
+        words, cwd=tmp_path, input=UNGUARDED, capture_output=True, text=True, timeout=60
+    )
+    said = ended.stdout.splitlines()
+    assert len(said) == 1 + from_file  # the process of its own says it too
+    assert all('under if __name__ == "__main__":' in each for each in said)
 
 
 def test_cancelling_what_has_ended_changes_nothing():

@@ -26,6 +26,10 @@ from porescope.files import remove
 GRACE_S = 1.5
 REPORTS_PER_S = 20
 HOLDS_SIGNALS = hasattr(signal, "pthread_sigmask")  # not on Windows
+UNGUARDED = (
+    "The work could not begin in a process of its own, which reads the script that began it once "
+    'more; put all that the script does under if __name__ == "__main__": and run it from a file.'
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,11 @@ class Job:
     leftovers : tuple of Path
         Places that only an unfinished job leaves; removed when it is cancelled.
 
+    Raises
+    ------
+    PorescopeError
+        In a process that reads a script again and comes upon this very call.
+
     Examples
     --------
     >>> job = Job(run_recipe, recipe, "out")  # doctest: +SKIP
@@ -70,13 +79,17 @@ class Job:
         self._cancel = context.Event()
         self._leftovers = leftovers
         self._outcome: tuple[str, Any] | None = None
+        self._begun = False
         self._process: BaseProcess = context.Process(
             target=_work,
             args=(self._messages, self._cancel, function, arguments, keywords),
             daemon=True,
         )
         with _interrupts_held_back():
-            self._process.start()
+            try:
+                self._process.start()
+            except RuntimeError:  # a process that is still starting must start no other
+                raise PorescopeError(UNGUARDED) from None
 
     def news(self) -> Iterator[Progressed]:
         """Yield progress until the job has ended."""
@@ -93,6 +106,9 @@ class Job:
         except queue.Empty:
             if not alive and self._outcome is None:
                 self._outcome = ("lost", self._process.exitcode)
+            return None
+        self._begun = True
+        if kind == "begun":
             return None
         if kind == "progress":
             return Progressed(*content)
@@ -125,6 +141,8 @@ class Job:
             raise Cancelled
         if kind == "error":
             raise PorescopeError(content)
+        if not self._begun and content == 1:  # Python's for what was raised
+            raise PorescopeError(UNGUARDED)
         raise PorescopeError(
             f"The work ended unexpectedly (exit status {content}), perhaps for lack of memory; "
             "run it again to go on from the last finished step."
@@ -186,6 +204,7 @@ def _work(
             os._exit(1)  # nobody waits any more; finished steps stay for the next run
         return cancel.is_set()
 
+    messages.put(("begun", None))
     try:
         messages.put(("done", function(*arguments, report=report, cancel=cancelled, **keywords)))
     except Cancelled:
