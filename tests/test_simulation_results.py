@@ -1,6 +1,9 @@
 """Simulated stacks in folders, on the command line and in recipes."""
 
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -171,6 +174,21 @@ def test_the_command(tmp_path, source, labels, capfd):
     told = capfd.readouterr()
     assert "1 slice of 30 x 28" in told.out
     assert "ends too close below slice 0 at 4 kV" in told.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM to be heard")
+def test_sigterm_ends_it_without_a_word_and_keeps_what_is_finished(tmp_path, source):
+    words = ("--beam-kv", "1", "--electrons", "2000", "--slices", "5", "--mean-nm", "9")
+    call = [sys.executable, "-m", "porescope.cli", "simulate", source, *words, "--out", "out"]
+    running = subprocess.Popen(call, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not list(work_folder(tmp_path / "out").glob("images-*/0*.npz")):
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.terminate()
+    _, told = running.communicate(timeout=30)
+    assert running.returncode == 143
+    assert told.splitlines()[-1] == "Imaging"
+    assert list(work_folder(tmp_path / "out").glob("images-*/0*.npz"))
 
 
 def test_help_comes_from_the_model(capsys):
