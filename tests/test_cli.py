@@ -136,6 +136,7 @@ def test_info_shows_what_is_known_where_the_voxel_size_is_not(real_data, capsys)
     text = capsys.readouterr().out
     assert "not told x not told x not told nm" in text
     assert "not told x 12.33 x 12.33 nm" in text
+    assert "given" not in text
 
 
 def test_steps_are_listed_with_their_parameters(capsys):

@@ -1,5 +1,7 @@
 """The commands ``porescope sample`` and ``porescope heightfield``."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,52 @@ def test_help_comes_from_the_models(capsys):
     assert "{uniform,von-mises-fisher,aligned}" in help_of("sample", "cylinders")
     unbroken = help_of("sample", "paper").replace("- ", "-")
     assert all(name in unbroken for name in paper_sample_names())
+
+
+def test_info_tells_what_lists_and_heightfields_hold(tmp_path, ball, capsys):
+    volume = tmp_path / "v.ome.zarr"
+    write_stack(volume, Stack(np.ones((4, 5, 6), np.uint8), spacing_nm=(5, 5, 5)))
+    size = ("--shape", "18,20", "--layers", "3")
+    assert run("heightfield", ball, "--plane", "3,5", *size, "--out", tmp_path / "h.npz") == 0
+    assert run("heightfield", volume, "--plane", "3", "--out", tmp_path / "h.ome.tif") == 0
+    sized = Primitives(spheres=[[8, 9, 10, 5]], cuboids=[[9, 9, 9, 1, 0, 0, 0, 2, 2, 2]])
+    write_primitives(tmp_path / "sized.txt", replace(sized, shape=(16, 18, 20.5)))
+    capsys.readouterr()
+    names = ("ball.txt", "sized.txt", "h.npz", "h.ome.tif", "v.ome.zarr")
+    assert run("info", *(tmp_path / name for name in names)) == 0
+    told = [each.splitlines() for each in capsys.readouterr().out.split(f"{tmp_path}/")[1:]]
+    assert [each[0] for each in told] == list(names)
+    texts = ["\n".join(each) for each in told]
+    assert "spheres    1\n" in texts[0]
+    assert "box        not told" in texts[0]
+    assert "cubes      1\n" in texts[1]
+    assert "box        16 x 18 x 20.5 (z, y, x)" in texts[1]
+    assert "2 of 18 x 20 pixels (y, x)\n  layers        3" in texts[2]
+    assert "1 of 5 x 6 pixels (y, x)\n  layers        2" in texts[3]
+    assert "4 of 5 x 6 pixels (y, x), uint8" in texts[4]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty (0 bytes); copy it again."),
+        (bytes(range(256)) * 4, "is no text; this is no list of primitives."),
+        (b"1\n0\n", "ends before it says how many cubes"),
+    ],
+)
+def test_info_refuses_what_is_no_list(tmp_path, capsys, content, says):
+    (tmp_path / "a.txt").write_bytes(content)
+    assert run("info", tmp_path / "a.txt") == 2
+    assert says in capsys.readouterr().err
+
+
+def test_info_refuses_damaged_heightfields(tmp_path, capsys):
+    (tmp_path / "a.npz").write_bytes(b"PK\x03\x04")
+    assert run("info", tmp_path / "a.npz") == 2
+    assert "a.npz cannot be read" in capsys.readouterr().err
+    np.savez(tmp_path / "b.npz", entry=np.ones(3))
+    assert run("info", tmp_path / "b.npz") == 2
+    assert "of no kind that can be read" in capsys.readouterr().err
 
 
 @pytest.fixture

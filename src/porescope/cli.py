@@ -212,8 +212,10 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    from porescope.io import is_voltage_folder, read_stack, read_voltages
-    from porescope.pipeline.describe import describe
+    from porescope.io import is_voltage_folder, read_primitives, read_stack, read_voltages
+    from porescope.io.heightfields import heightfields_in
+    from porescope.pipeline.describe import describe, describe_heightfields, describe_primitives
+    from porescope.pipeline.sample_results import LIST_SUFFIX
 
     def read(path: Path, spacing_nm: Sequence[float | None] | None = None) -> list[Stack]:
         if is_voltage_folder(path):
@@ -221,6 +223,13 @@ def _info(options: argparse.Namespace) -> None:
         return [read_stack(path, spacing_nm)]
 
     for path in options.file:
+        if path.suffix.lower() == LIST_SUFFIX:
+            print(describe_primitives(path, read_primitives(path)))
+            continue
+        heightfields = heightfields_in(path)
+        if heightfields is not None:
+            print(describe_heightfields(path, heightfields))
+            continue
         untold: tuple[str, ...] = ()
         try:
             stacks = read(path)

@@ -51,7 +51,7 @@ def check_holds_something(path: Path) -> None:
     """
     with naming(path):
         if path.stat().st_size == 0:
-            raise PorescopeError(f"{path} is empty (0 bytes); copy it again from the microscope.")
+            raise PorescopeError(f"{path} is empty (0 bytes); copy it again.")
 
 
 def check_size(path: Path, shape: Sequence[int], itemsize: int, block: Sequence[int]) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from porescope.errors import PorescopeError
 from porescope.files import write_beside
+from porescope.io.guard import naming
 from porescope.io.tiff_writer import CLASSIC_BYTES
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
@@ -77,6 +80,58 @@ def write_heightfields(
     return path
 
 
+class HeightfieldFile(NamedTuple):
+    """What a file of heightfields holds: how many planes, layers, rows and columns."""
+
+    planes: int
+    layers: int
+    rows: int
+    columns: int
+
+
+def heightfields_in(path: str | Path) -> HeightfieldFile | None:
+    """Return what :func:`write_heightfields` left in a file; None if the file is another.
+
+    Raises
+    ------
+    PorescopeError
+        If the file is damaged.
+    """
+    path = Path(path)
+    if not path.is_file() or not path.name.lower().endswith(HEIGHTFIELD_SUFFIXES):
+        return None
+    with naming(path):
+        return _in_npz(path) if path.suffix.lower() == ".npz" else _in_tiff(path)
+
+
+def _in_npz(path: Path) -> HeightfieldFile | None:
+    with zipfile.ZipFile(path) as archive:
+        if not {f"{name}.npy" for name in (*NAMES, "plane_z")} <= set(archive.namelist()):
+            return None
+        with archive.open("entry.npy") as file:
+            np.lib.format.read_magic(file)
+            shape, _, _ = np.lib.format.read_array_header_1_0(file)
+    return HeightfieldFile(*shape)
+
+
+def _in_tiff(path: Path) -> HeightfieldFile | None:
+    import tifffile
+
+    with tifffile.TiffFile(path, _multifile=False) as tif:
+        series = tif.series[0]
+        names = re.findall(r'<Channel [^>]*Name="([^"]*)"', tif.ome_metadata or "")
+        layers = (len(names) - 3) // 2
+        if layers < 1 or series.axes[-3:] != "CYX" or names != _channels(layers):
+            return None
+        *planes, _, rows, columns = series.shape
+        return HeightfieldFile(math.prod(planes), layers, rows, columns)
+
+
+def _channels(layers: int) -> list[str]:
+    ends = [f"{end} {layer}" for layer in range(1, layers + 1) for end in ("entry", "exit")]
+    return [*ends, *(f"normal {axis}" for axis in "zyx")]
+
+
 def heightfield_suffix(path: Path) -> str:
     """Return which of the formats a name tells, or refuse it."""
     for suffix in HEIGHTFIELD_SUFFIXES:
@@ -123,8 +178,7 @@ def _write_tiff(
     import tifffile
 
     layers, rows, columns = first.entry.shape
-    names = [f"{end} {layer}" for layer in range(1, layers + 1) for end in ("entry", "exit")]
-    names += [f"normal {axis}" for axis in "zyx"]
+    names = _channels(layers)
     shape = (len(planes_z), len(names), rows, columns)
     metadata: dict[str, Any] = {
         "axes": "ZCYX",

@@ -246,6 +246,8 @@ def _count(path: Path, kind: str, number: int, text: str) -> int:
             f"{path} ends before it says how many {kind}s there are; it is truncated or no list "
             "of primitives."
         )
+    if "\ufffd" in text or not text.replace("\t", " ").isprintable():
+        raise PorescopeError(f"{path}, line {number} is no text; this is no list of primitives.")
     if not re.fullmatch("[0-9]{1,12}", text):
         raise PorescopeError(
             f"{path}, line {number} should hold the number of {kind}s, not {text[:40]!r}."

@@ -1,11 +1,14 @@
-"""A stack or a step in words."""
+"""What a file holds, or a step, in words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
+from porescope.geometry import Primitives
+from porescope.io.heightfields import HeightfieldFile
 from porescope.pipeline.step import Step
 from porescope.stack import SLICES, Stack
 
@@ -35,6 +38,33 @@ def describe(path: Path, stack: Stack, untold: tuple[str, ...] = ()) -> str:
         "detector": stack.detector or "not told",
         **{key: str(value) for key, value in stack.metadata.items() if not isinstance(value, dict)},
     }
+    if untold:  # what was put in their place was given by nobody
+        lines.pop("spacing_source", None)
+    return _listed(path, lines)
+
+
+def describe_primitives(path: Path, primitives: Primitives) -> str:
+    """Return what a person wants to know of a list of primitives, a line each."""
+    kinds = {
+        "spheres": primitives.spheres,
+        "cylinders": primitives.cylinders,
+        "cubes": primitives.cuboids,
+    }
+    box = primitives.shape and " x ".join(f"{size:g}" for size in primitives.shape) + " (z, y, x)"
+    counts = {name: f"{len(rows):,}" for name, rows in kinds.items()}
+    return _listed(path, {**counts, "box": box or "not told"})
+
+
+def describe_heightfields(path: Path, file: HeightfieldFile) -> str:
+    """Return what a person wants to know of a file of heightfields, a line each."""
+    lines = {
+        "heightfields": f"{file.planes} of {file.rows} x {file.columns} pixels (y, x)",
+        "layers": str(file.layers),
+    }
+    return _listed(path, lines)
+
+
+def _listed(path: Path, lines: Mapping[str, str]) -> str:
     width = max(len(key) for key in lines)
     return "\n".join([str(path), *(f"  {key:<{width}}  {value}" for key, value in lines.items())])
 
