@@ -134,7 +134,6 @@ def test_a_killed_run_goes_on_at_the_step_it_had_reached(voltages, tmp_path, mon
     assert not left_over(tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore:No part of the images stays the same")
 def test_other_parameters_or_inputs_do_not_resume(voltages, tmp_path, monkeypatch):
     done = []
     real = run_module._do

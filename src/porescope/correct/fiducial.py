@@ -48,7 +48,8 @@ def find_fiducial(
     Returns
     -------
     Region or None
-        Where the first slice of the first stack shows it; None where there is no such part.
+        Where the first slice of the first stack shows it; None where there is no such part, or too
+        few slices to tell.
     """
     network = Network(stacks, progress, cancel)
     offsets = network.coarse(region_slices(None, stacks[0].shape))
@@ -96,7 +97,7 @@ def likeness(
     stop = network.shape + np.floor(offsets.min(axis=0)).clip(max=0).astype(int)
     y, x = (np.arange(a, b - size + 1, size // 2) for a, b in zip(start, stop, strict=True))
     corners = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1)
-    if not corners.size or network.slices < 3:
+    if not corners.size or network.slices <= SAMPLED:
         return np.zeros(corners.shape[:2]), np.zeros(corners.shape[:2]), corners, size
     comparison = Comparison.of(Windows.of((size, size)))
     sampled = np.unique(np.linspace(0, network.slices - 2, SAMPLED).astype(int))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porescope.correct.alignment import Alignment
-from porescope.correct.fiducial import fiducial_in
+from porescope.correct.fiducial import SAMPLED, fiducial_in
 from porescope.correct.network import Measured, Model, Network, Places, place
 from porescope.correct.solve import Solution
 from porescope.correct.windows import Windows
@@ -134,7 +134,8 @@ def align_voltages(
     area = region_slices(region, reference.shape)
     offsets = network.coarse(_around(area, reference.shape))
     offsets -= offsets[fixed]
-    if region is None:
+    # In a few slices next to nothing changes, and inclined structure does not get far.
+    if region is None and network.slices > SAMPLED:
         area = fiducial_in(network, offsets) or area
         if area == region_slices(None, reference.shape):
             warnings.warn(

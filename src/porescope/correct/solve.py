@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 ITERATIONS = 30
 # Pairs further off than this many times what is usual count for little.
 USUAL = 3.0
+# No pair is surer than this, however little noise there is: windows and resampling spoil it.
+SUREST_PX = 0.05
 # Holds what no pair tells to where its neighbours are, and changes nothing else.
 FAINT = 1e-6
 
@@ -60,13 +62,10 @@ class Solution:
         What to add to the place of each image.
     weights : array of shape (pairs,)
         From 0 to 1, how far each pair agrees.
-    scale : float
-        Robust root mean square of the residuals, in units of the information.
     """
 
     places: NDArray[np.float64]
     weights: NDArray[np.float64]
-    scale: float
 
 
 def solve(images: int, pairs: Pairs) -> Solution:
@@ -105,20 +104,20 @@ def solve(images: int, pairs: Pairs) -> Solution:
     diagonal = (design.T @ design).diagonal()
     faint = FAINT * (diagonal.mean() or 1.0) * sparse.identity(images * size)
     places = np.zeros(images * size)
-    weights, scale = measured.astype(np.float64), 0.0
+    weights = measured.astype(np.float64)
+    surest = SUREST_PX * np.sqrt((roots**2).sum(axis=(1, 2)) / size) + 1e-30
     for iteration in range(ITERATIONS):
         weigh = sparse.diags(np.repeat(weights, size))
         places = spsolve((design.T @ weigh @ design + faint).tocsc(), design.T @ weigh @ wanted)
         off = np.linalg.norm((design @ places - wanted).reshape(count, size), axis=1)
         usual = float(np.median(off[measured])) if measured.any() else 0.0
-        scale = usual / 0.8326 * np.sqrt(size / 2)
-        if scale <= 0:
-            break
+        # Of two normal components, the median length is 0.83 of their root mean square.
+        scale = np.maximum(usual / 0.83 * np.sqrt(size / 2), surest)
         if iteration < ITERATIONS // 3:
             weights = measured / np.maximum(off / scale, 1)
         else:
             weights = measured / (1 + (off / (USUAL * scale)) ** 2) ** 2
-    return Solution(places.reshape(images, size), weights, scale)
+    return Solution(places.reshape(images, size), weights)
 
 
 def _roots(information: NDArray[np.float64]) -> NDArray[np.float64]:
