@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get(
     pytest.skip("windows need a display; try xvfb-run", allow_module_level=True)
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
+from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import QPoint, Qt, QTimer
 
 from porescope.pipeline.sample_results import Shown, show_primitives
@@ -27,7 +29,7 @@ from porescope.viewer.dock import Dock, open_dock
 from porescope.viewer.layers import from_layer, to_layer_data
 from porescope.viewer.sample_layers import can_be_sampled, sample_layer
 from porescope.viewer.simulate_panel import SimulatePanel
-from porescope.viewer.simulation import Preview, Shot, Subject, subject
+from porescope.viewer.simulation import Preview, Shot, Subject, can_be_imaged, subject
 from porescope.viewer.work import Session
 
 PATIENCE_MS = 60_000
@@ -500,6 +502,15 @@ def test_a_sample_that_goes_while_it_is_imaged(qtbot, panel, viewer):
     viewer.layers.remove("spheres")
     qtbot.wait(200)
     assert not viewer.layers
+
+
+@pytest.mark.parametrize("show", [can_be_imaged, can_be_sampled, from_layer])
+def test_layers_are_asked_for_what_is_public_alone(show):
+    """As a window hands them to a plugin."""
+    for layer in (sample_of(), labels_of(np.ones(SHAPE, np.uint8))):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            assert show(PublicOnlyProxy(layer))
 
 
 def test_only_samples_are_offered(qtbot, panel, viewer):

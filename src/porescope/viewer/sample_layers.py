@@ -71,12 +71,13 @@ def sample_layer(stack: Stack, name: str, shown: Shown) -> LayerData:
 
 def can_be_sampled(layer: Layer) -> bool:
     """Whether a layer is a volume, or shows a sample, whose heightfield can be extracted."""
+    from napari.layers import Image, Labels, Surface
+
     if layer.ndim != 3 or CHANNEL in layer.metadata:
         return False
-    kind = layer._type_string
-    if kind == "surface":
+    if isinstance(layer, Surface):
         return "sample" in layer.metadata.get(KEY, {})
-    return kind == "labels" or (kind == "image" and not layer.rgb)
+    return isinstance(layer, Labels) or (isinstance(layer, Image) and not layer.rgb)
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,9 +78,11 @@ class Subject:
 
 def can_be_imaged(layer: Layer) -> bool:
     """Whether a layer is labels, or shows a sample."""
-    kind = layer._type_string
+    from napari.layers import Labels, Surface
+
     return layer.ndim == 3 and (
-        kind == "labels" or (kind == "surface" and "sample" in layer.metadata.get(KEY, {}))
+        isinstance(layer, Labels)
+        or (isinstance(layer, Surface) and "sample" in layer.metadata.get(KEY, {}))
     )
 
 
@@ -92,10 +94,12 @@ def subject(layer: Layer, parameters: SimulationParameters) -> Subject:
     PorescopeError
         If the layer is turned, has no voxel size, or the pixel size makes no sense.
     """
+    from napari.layers import Surface
+
     told = layer.metadata.get(KEY, {})
     sample = told.get("sample")
     if not isinstance(sample, Primitives):
-        stack = sample if layer._type_string == "surface" else from_layer(layer)
+        stack = sample if isinstance(layer, Surface) else from_layer(layer)
         if not stack.evenly_sliced:
             raise PorescopeError(
                 f"The slices of {layer.name} lie unevenly; put them on a grid first, in the "
