@@ -62,3 +62,9 @@ def test_names_stand_for_materials():
 def test_what_makes_no_material_is_refused(make, says):
     with pytest.raises(PorescopeError, match=says.replace("(", r"\(")):
         make()
+
+
+def test_whether_secondaries_can_be_told():
+    known = {name for name in material_names() if as_material(name).secondaries_known}
+    assert {"vacuum", "gold", "epoxy"} <= known
+    assert not {"copper", "silver"} & known

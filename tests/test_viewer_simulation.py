@@ -23,7 +23,7 @@ from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import QPoint, Qt, QTimer
 
 from porescope.pipeline.sample_results import Shown, show_primitives
-from porescope.pipeline.simulation import SimulationParameters, simulate_stack
+from porescope.pipeline.simulation import SimulationParameters, below, simulate_stack
 from porescope.viewer import simulation
 from porescope.viewer.dock import Dock, open_dock
 from porescope.viewer.layers import from_layer, to_layer_data
@@ -219,9 +219,9 @@ def test_a_sample_that_ends_too_close_below_is_told(as_primitives):
 
 
 def test_a_sample_is_made_ready_once(monkeypatch):
-    made, original = [], simulation.electron_sample
+    made, original = [], below.electron_sample
     monkeypatch.setattr(
-        simulation, "electron_sample", lambda *a, **k: made.append(1) or original(*a, **k)
+        below, "electron_sample", lambda *a, **k: made.append(1) or original(*a, **k)
     )
     preview, stack = Preview(), Stack(np.ones(SHAPE, np.uint8), (5, 5, 5), is_labels=True)
 
@@ -247,10 +247,10 @@ def test_of_a_large_volume_the_planes_about_the_slider_are_taken(monkeypatch):
     asked = SimulationParameters(electrons=400, beam_kv=(1.0,))
     shots = [Shot(Subject(stack, stack.spacing_nm, (0, 0, 0), asked), z, 1.0) for z in (3.5, 33.5)]
     whole = [sharpened(shot).signals["all-BSE"] for shot in shots]
-    monkeypatch.setattr(simulation, "READY_VOXELS", 40 * 12 * 12)
-    sizes, original = [], simulation.electron_sample
+    monkeypatch.setattr(below, "READY_VOXELS", 40 * 12 * 12)
+    sizes, original = [], below.electron_sample
     monkeypatch.setattr(
-        simulation,
+        below,
         "electron_sample",
         lambda d, *a, **k: sizes.append(len(d)) or original(d, *a, **k),
     )
@@ -441,14 +441,14 @@ def test_while_a_parameter_is_being_typed_nothing_is_imaged(qtbot, panel, endles
 
 
 def test_the_window_lives_while_a_sample_is_made_ready(qtbot, panel, monkeypatch):
-    begun, go_on, original = threading.Event(), threading.Event(), simulation.electron_sample
+    begun, go_on, original = threading.Event(), threading.Event(), below.electron_sample
 
     def slow(*arguments, **keywords):
         begun.set()
         assert go_on.wait(PATIENCE_MS / 1000)
         return original(*arguments, **keywords)
 
-    monkeypatch.setattr(simulation, "electron_sample", slow)
+    monkeypatch.setattr(below, "electron_sample", slow)
     panel.live.setChecked(True)
     qtbot.wait_until(begun.is_set, timeout=PATIENCE_MS)
     ticks = []

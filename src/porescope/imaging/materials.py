@@ -86,6 +86,11 @@ class Material:
         """Whether electrons fly through without loss."""
         return not self.fractions
 
+    @property
+    def secondaries_known(self) -> bool:
+        """Whether it can be told how many secondary electrons it gives; vacuum gives none."""
+        return self.is_vacuum or self.lambda_nm is not None
+
 
 def _atoms(name: str, formula: str) -> dict[str, float]:
     if not re.fullmatch(r"([A-Z][a-z]?(\d+(\.\d+)?)?)+", formula):

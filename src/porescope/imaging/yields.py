@@ -107,7 +107,7 @@ def secondary_yield(
     material = as_material(material)
     if material.is_vacuum:
         return 0.0
-    if material.lambda_nm is None:
+    if not material.secondaries_known:
         raise PorescopeError(
             f"{material.name} has no lambda_nm and eps_ev, without which its secondary electrons "
             "cannot be told; give them with porescope.imaging.Material or compound."

@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 from porescope.errors import PorescopeError, PorescopeWarning
 from porescope.geometry import Primitives
 from porescope.imaging.detectors import as_detector
-from porescope.imaging.electron_sample import ElectronSample, electron_sample
+from porescope.imaging.electron_sample import ElectronSample
 from porescope.imaging.montecarlo import simulate_monte_carlo
 from porescope.pipeline.run import Report, run_step, tell_nobody
 from porescope.pipeline.simulation import SimulationParameters, parse_materials
+from porescope.pipeline.simulation.below import Below
 from porescope.pipeline.simulation.exposure import Exposure
+from porescope.pipeline.simulation.microscope import check_secondaries
 from porescope.pipeline.simulation.plan import reach_nm
 from porescope.pipeline.simulation.stack import TOO_MANY_TRANSMITTED
 from porescope.pipeline.step import find_step
@@ -44,9 +46,6 @@ LOOK_ELECTRONS = 4
 ELECTRONS_A_ROUND = 1 << 16
 """A tenth of a second or so on two cores, since the core does not listen before it is through."""
 SHOWN_EVERY_S = 0.25
-READY_VOXELS = 1 << 27
-"""So many are made ready for electrons at once, in about 2 GiB; of larger volumes, the planes about
-the slider."""
 SECONDARY = "SE"
 
 
@@ -266,8 +265,8 @@ class Preview:
     """Makes images of planes, and keeps what it made ready for the next; for one thread."""
 
     def __init__(self) -> None:
-        self._ready: ElectronSample | None = None
-        self._ready_for: tuple[Any, ...] = ()
+        self._below: Below | None = None
+        self._made_for: tuple[Any, ...] = ()
 
     def look(self, shot: Shot) -> Exposed:
         """Return a plane in so few pixels and electrons that it takes a fraction of a second.
@@ -345,24 +344,23 @@ class Preview:
         return {name: signal.astype(np.float64) for name, signal in signals.items()}, transmitted
 
     def _made_ready(self, shot: Shot) -> tuple[ElectronSample, float]:
-        """Return the sample about a plane, and the plane in it."""
+        """Return the sample below a plane, and the plane in it."""
         subject, parameters = shot.subject, shot.subject.parameters
         secondaries = _tells_of_secondaries(shot)
-        is_stack = isinstance(subject.sample, Stack)
         sample: Any = subject.sample.data if isinstance(subject.sample, Stack) else subject.sample
-        first, last = _planes_about(shot) if is_stack else (0, 0)
-        how = (subject.voxel_nm, parameters.materials, parameters.walls, secondaries, first, last)
-        if self._ready is None or self._ready_for[0] is not sample or self._ready_for[1:] != how:
-            self._ready = None  # makes room
-            self._ready = electron_sample(
-                np.asarray(sample[first:last]) if is_stack else sample,
-                subject.voxel_nm if is_stack else subject.voxel_nm[0],
+        how = (subject.voxel_nm, parameters.materials, parameters.walls, secondaries)
+        if self._below is None or self._made_for[0] is not sample or self._made_for[1:] != how:
+            self._below = None  # makes room
+            self._below = Below(
+                subject.sample,
+                subject.voxel_nm,
                 parse_materials(parameters.materials),
-                secondaries=secondaries,
-                periodic=parameters.walls == "periodic",
+                math.inf,  # whatever the voltage, so that another one needs nothing new
+                secondaries,
+                parameters.walls == "periodic",
             )
-            self._ready_for = (sample, *how)
-        return self._ready, shot.plane_z - first
+            self._made_for = (sample, *how)
+        return self._below.plane(shot.z_nm)
 
 
 def run_simulation(
@@ -399,12 +397,8 @@ def _moved(stack: Stack, origin_nm: tuple[float, float, float]) -> Stack:
 def _tells_of_secondaries(shot: Shot) -> bool:
     parameters = shot.subject.parameters
     wanted = shot.secondaries or as_detector(parameters.detector).secondaries > 0
-    for made in parse_materials(parameters.materials).values() if wanted else ():
-        if made.lambda_nm is None and not made.is_vacuum:
-            raise PorescopeError(
-                f"It is not known how many secondary electrons {made.name} gives; show "
-                "back-scattered ones only."
-            )
+    if wanted:
+        check_secondaries(parse_materials(parameters.materials).values())
     return wanted
 
 
@@ -415,17 +409,6 @@ def _is_deep_enough(shot: Shot, ready: ElectronSample) -> bool:
     materials = parse_materials(shot.subject.parameters.materials).values()
     depth_nm = planes * shot.subject.voxel_nm[SLICES]
     return shot.z_nm + reach_nm(materials, shot.beam_kv) <= depth_nm
-
-
-def _planes_about(shot: Shot) -> tuple[int, int]:
-    """Return from and to which plane of a volume to make ready; those next to it need the same."""
-    assert isinstance(shot.subject.sample, Stack)
-    depth, *area = shot.subject.sample.shape
-    half = max(1, READY_VOXELS // math.prod(area) // 2)
-    if depth <= 2 * half:
-        return 0, depth
-    first = int(shot.plane_z) // half * half
-    return first, min(depth, first + 2 * half)
 
 
 @lru_cache(maxsize=16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from porescope.errors import PorescopeError
 from porescope.geometry import Primitives
-from porescope.imaging.detectors import Detector, as_detector
+from porescope.imaging.detectors import as_detector
 from porescope.imaging.materials import Material
 from porescope.imaging.montecarlo import simulate_monte_carlo
 from porescope.imaging.noise import curtains
@@ -63,7 +63,8 @@ class Microscope:
         self._detector = as_detector(parameters.detector)
         materials = parse_materials(parameters.materials)
         made_of = list(materials.values())
-        _check_secondaries(self._detector, made_of)
+        if self._detector.secondaries > 0:
+            check_secondaries(made_of)
         self._reach_nm = [reach_nm(made_of, beam_kv) for beam_kv in parameters.beam_kv]
         self.plan = planned(sample, parameters, self._reach_nm)
         self.exposures = tuple(
@@ -137,13 +138,14 @@ class Microscope:
         return whole, at_slices
 
 
-def _check_secondaries(detector: Detector, materials: Sequence[Material]) -> None:
-    silent = [made.name for made in materials if made.lambda_nm is None and not made.is_vacuum]
-    if detector.secondaries > 0 and silent:
-        raise PorescopeError(
-            f"It is not known how many secondary electrons {silent[0]} gives; take a detector of "
-            "back-scattered ones."
-        )
+def check_secondaries(materials: Iterable[Material]) -> None:
+    """Refuse a material of which no secondary electrons can be told."""
+    for made in materials:
+        if not made.secondaries_known:
+            raise PorescopeError(
+                f"It is not known how many secondary electrons {made.name} gives; show only "
+                "back-scattered ones, with a detector of these."
+            )
 
 
 def _seeds(seed: int, index: int, beam_kv: float) -> list[int]:
