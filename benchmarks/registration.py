@@ -18,7 +18,7 @@ from skimage.registration import phase_cross_correlation
 
 from porescope import Stack
 from porescope.correct import align_voltages
-from porescope.errors import PorescopeWarning
+from porescope.errors import PorescopeError, PorescopeWarning
 from porescope.geometry import boolean_model, leveled_wave, voxelize
 from porescope.io import read_voltages
 from porescope.pipeline.simulation import simulate_stack
@@ -237,7 +237,10 @@ def tilted(seed, fiducial, bright=1.0):
     if fiducial:
         grey = with_cap(grey)
     case = imaged(grey, seed, beams_kv=(1.0,))
-    found = by_porescope(case.stacks)[0]
+    try:
+        found = by_porescope(case.stacks)[0]
+    except PorescopeError:
+        return "refused"
     off = found + case.drift[0]
     # The cylinder lies where the sample has it, plus what alignment left of drift.
     depth_px = STEP * np.arange(SLICES)
@@ -311,8 +314,12 @@ def main():
           "| seed | with fiducial | without | without, thrice the contrast of all else |\n"
           "|---|---|---|---|")  # fmt: skip
     for seed in range(300, 305):
-        row(seed, tilted(seed, True), tilted(seed, False), tilted(seed, False, 1.5))
-    print("\nAsked for: 0.5.")
+        row(seed, *(tilted(seed, *how) for how in ((True,), (False,), (False, 1.5))))
+    print(
+        "\nAsked for: 0.5.\n\nWith a fiducial the aim is met. Without one it is not in every image of "
+        f"{EDGE} x {EDGE} pixels: the error shrinks with the area. A body that outshines all else is "
+        "followed."
+    )
 
 
 if __name__ == "__main__":
