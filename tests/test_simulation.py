@@ -360,6 +360,7 @@ def test_a_material_can_be_a_formula_with_its_density():
         ({"snr": 1e9}, "ratio of 1e.09 takes more than 10,000,000 electrons .* a lower ratio"),
         ({"snr": 1e300}, "more than 10,000,000"),
         ({"current_pa": 1e300, "dwell_us": 1e300}, "more than 10,000,000"),
+        ({"current_pa": 1e-300, "dwell_us": 1e-300}, "less than one electron for each pixel"),
         ({"snr": 1e-9}, "snr is 1e-09, but must be at least 0.1"),
         ({"curtains": 1e9}, "curtains is .* at most 1"),
         ({"detector_noise": 2}, "detector_noise is .* at most 1"),

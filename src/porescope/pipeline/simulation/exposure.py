@@ -133,8 +133,11 @@ def _extra_electrons(parameters: SimulationParameters, brightest: float, varianc
     if current_pa is not None and dwell_us is not None:
         if snr is not None:
             raise PorescopeError("Give a signal-to-noise ratio or a dose, not both.")
-        wanted = variance / electrons_per_pixel(current_pa, dwell_us)
         what = f"A dose of {current_pa:g} pA for {dwell_us:g} microseconds"
+        dose = electrons_per_pixel(current_pa, dwell_us)
+        if dose < 1:
+            raise PorescopeError(f"{what} is less than one electron for each pixel; take more.")
+        wanted = variance / dose
         less = "less of a dose"
     elif snr is not None:
         wanted = (brightest / snr) ** 2
