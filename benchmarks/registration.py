@@ -316,9 +316,9 @@ def main():
     for seed in range(300, 305):
         row(seed, *(tilted(seed, *how) for how in ((True,), (False,), (False, 1.5))))
     print(
-        "\nAsked for: 0.5.\n\nWith a fiducial the aim is met. Without one it is not in every image of "
-        f"{EDGE} x {EDGE} pixels: the error shrinks with the area. A body that outshines all else is "
-        "followed."
+        "\nAsked for: 0.5.\n\nWith a fiducial the aim is met. Without one it is not in every image "
+        f"of {EDGE} x {EDGE} pixels: the error shrinks with the area. A body that outshines all "
+        "else is followed."
     )
 
 

@@ -5,6 +5,7 @@ from scipy import ndimage
 
 from porescope import PorescopeError, Stack
 from porescope.correct import Alignment, align_stack, align_voltages, common_area, find_fiducial
+from porescope.correct.solve import Pairs, solve
 from porescope.errors import Cancelled, PorescopeWarning
 
 SHAPE = (80, 90)
@@ -241,3 +242,20 @@ def test_smoothing_is_only_on_request(texture):
 def test_cancelling_stops(texture):
     with pytest.raises(Cancelled):
         align_stack(drifting_stack(texture, np.zeros((4, 2))), cancel=lambda: True)
+
+
+def test_pairs_that_contradict_the_others_have_no_say():
+    random = np.random.default_rng(0)
+    true = np.cumsum(random.normal(size=(20, 2)), axis=0)
+    pairs = Pairs(2)
+    wrong = []
+    for apart in (1, 2, 3):
+        for first in range(20 - apart):
+            off = random.uniform(5, 9, 2) if random.uniform() < 0.15 else np.zeros(2)
+            moved = true[first + apart] - true[first] + off + random.normal(0, 0.02, 2)
+            pairs.add(first, first + apart, moved, np.eye(2))
+            wrong.append(off.any())
+    found = solve(20, pairs)
+    np.testing.assert_allclose(found.places - found.places[0], true - true[0], atol=0.1)
+    assert found.weights[wrong].max() < 0.01
+    assert found.weights[~np.array(wrong)].min() > 0.5
