@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from porescope import PorescopeError, Stack
 from porescope.correct import Alignment, align_stack, align_voltages, common_area, find_fiducial
-from porescope.correct.solve import Pairs, solve
+from porescope.correct.registration.solve import Pairs, solve
 from porescope.errors import Cancelled, PorescopeWarning
 
 SHAPE = (80, 90)
@@ -117,7 +117,7 @@ def test_refusals():
 
 
 def test_large_images_are_binned_without_losing_the_scale(texture, monkeypatch):
-    monkeypatch.setattr("porescope.correct.windows.LARGEST_PX", 40)
+    monkeypatch.setattr("porescope.correct.registration.windows.LARGEST_PX", 40)
     drift = np.array([[0, 0], [1.3, -2.1], [4.0, 0.5]])
     found = align_stack(drifting_stack(texture, drift, step=0)).offsets_px
     np.testing.assert_allclose(found, -drift, atol=0.08)

@@ -9,8 +9,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from porescope.correct.network import Network
-from porescope.correct.windows import Windows
+from porescope.correct.registration.network import Network
+from porescope.correct.registration.windows import Windows
 from porescope.stack import Region, Stack, region_slices
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 

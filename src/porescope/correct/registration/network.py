@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from porescope.correct.pairs import Spectra, Weights, measure, weigh, weigh_blindly
-from porescope.correct.solve import Pairs, Solution, solve
-from porescope.correct.windows import Windows
+from porescope.correct.registration.pairs import Spectra, Weights, measure, weigh, weigh_blindly
+from porescope.correct.registration.solve import Pairs, Solution, solve
+from porescope.correct.registration.windows import Windows
 from porescope.stack import SLICES, Stack
 from porescope.tracking import Cancel, Progress, track
 

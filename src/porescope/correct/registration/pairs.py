@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from porescope.correct.windows import Windows
+from porescope.correct.registration.windows import Windows
 
 # No frequency is trusted beyond this coherence: windows, binning and charging spoil all a little.
 MOST_COHERENT = 0.95

@@ -16,11 +16,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from porescope.correct.alignment import Alignment
-from porescope.correct.fiducial import SAMPLED, fiducial_in
-from porescope.correct.network import Measured, Model, Network, Places, place
-from porescope.correct.solve import Solution
-from porescope.correct.windows import Windows
+from porescope.correct.registration.alignment import Alignment
+from porescope.correct.registration.fiducial import SAMPLED, fiducial_in
+from porescope.correct.registration.network import Measured, Model, Network, Places, place
+from porescope.correct.registration.solve import Solution
+from porescope.correct.registration.windows import Windows
 from porescope.errors import PorescopeError, PorescopeWarning
 from porescope.stack import SLICES, Region, Stack, region_slices
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress
