@@ -1,0 +1,1 @@
+"""Where each image lies: pairs of images, and all pairs solved together."""
