@@ -169,7 +169,7 @@ def test_slices_that_say_nothing(method):
         assert set(np.unique(filled)) <= set(np.unique(volume[known]))
 
 
-def test_long_gaps_and_large_planes_are_cut_into_parts_that_fit(monkeypatch):
+def test_large_planes_are_cut_into_parts_that_fit(monkeypatch):
     from porescope.correct import learned
 
     truth = leveled_wave(
@@ -178,9 +178,16 @@ def test_long_gaps_and_large_planes_are_cut_into_parts_that_fit(monkeypatch):
     known = np.isin(np.arange(40), [0, 3, 9, 22, 31, 39])
     whole = interpolate(truth, known, "learned")
     monkeypatch.setattr(learned, "TILE_PX", 40)
-    monkeypatch.setattr(learned, "PLANES_AT_ONCE", 3)
     # What is left of a difference is rounding, not what lies beyond a tile.
     assert (interpolate(truth, known, "learned") != whole).mean() < 1e-4
+
+
+@pytest.mark.parametrize("method", ["distance", "kriging", "learned"])
+def test_a_stack_from_below_with_its_phases_swapped_is_the_same_stack(method):
+    truth = leveled_wave((31, 40, 40), spacing_nm=1, wavelength_nm=13, solid_fraction=0.35, seed=5)
+    filled = interpolate(truth, KNOWN, method)
+    other = ~interpolate(~truth[::-1], KNOWN[::-1], method)[::-1]
+    assert (other != filled).mean() < 1e-3  # where the evidence is nought, or rounding decides
 
 
 def test_progress_counts_gaps_and_cancel_stops():

@@ -95,6 +95,23 @@ def gap_input(
     )
 
 
+def from_below(slices: Tensor, gap: Tensor, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Describe the same gap with the slices in reverse order.
+
+    Parameters
+    ----------
+    slices, gap, planes : tensors
+        As in :class:`GapInput`, with any axes in front.
+    """
+    steps, present = gap[..., : 2 * REACH - 1], gap[..., 2 * REACH - 1 :]
+    place, to_before, to_after = planes.unbind(-1)
+    return (
+        slices.flip(-3),
+        torch.cat([steps.flip(-1), present.flip(-1)], dim=-1),
+        torch.stack([-place, to_after, to_before], dim=-1),
+    )
+
+
 class _Conditioned(nn.Module):
     """A residual block whose middle is scaled and shifted by what is known of the distances."""
 
@@ -106,8 +123,9 @@ class _Conditioned(nn.Module):
 
     def forward(self, features: Tensor, known: Tensor) -> Tensor:
         scale, shift = self.modulate(known)[..., None, None].chunk(2, dim=1)
-        middle = self.first(functional.relu(features)) * (1 + scale) + shift
-        return features + self.second(functional.relu(middle))
+        middle = self.first(functional.relu(features))
+        middle = functional.relu_(torch.addcmul(shift, middle, 1 + scale))
+        return features + self.second(middle)
 
 
 class GapNetwork(nn.Module):
@@ -143,7 +161,7 @@ class GapNetwork(nn.Module):
         seen = [_halved(slices).repeat_interleave(missing, dim=0), _halved(estimate)]
         scale, shift = self.modulate(known)[..., None, None].chunk(2, dim=1)
         together = torch.cat(seen, dim=1).contiguous(memory_format=torch.channels_last)
-        features = self.look(together) * (1 + scale) + shift
+        features = torch.addcmul(shift, self.look(together), 1 + scale)
         for block in self.blocks:
             features = block(features, known)
         correction = functional.pixel_shuffle(self.correct(functional.relu(features)), 2)

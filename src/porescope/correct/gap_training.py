@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from porescope.correct.gap_network import NAME, REACH, GapNetwork, gap_input
+from porescope.correct.gap_network import NAME, REACH, GapNetwork, from_below, gap_input
 from porescope.correct.gaps import Gap
 from porescope.correct.kriging import Kriging
 from porescope.imaging.slices import gamma_shape_and_scale
@@ -126,11 +126,9 @@ class Patches(Dataset[Batch]):
             batch["slices"], batch["logits"] = -batch["slices"], -batch["logits"]
             batch["truth"] = 1 - batch["truth"]
         if reversed_:
-            steps, present = batch["gap"][: 2 * REACH - 1], batch["gap"][2 * REACH - 1 :]
-            batch["gap"] = torch.cat([steps.flip(0), present.flip(0)])
-            batch["slices"] = batch["slices"].flip(0)
-            place, to_before, to_after = batch["planes"].unbind(1)
-            batch["planes"] = torch.stack([-place, to_after, to_before], dim=1)
+            batch["slices"], batch["gap"], batch["planes"] = from_below(
+                batch["slices"], batch["gap"], batch["planes"]
+            )
         return batch
 
 
