@@ -1,5 +1,6 @@
-"""Curves, flicker and marks in the dock."""
+"""Curves, tables, flicker and marks in the dock."""
 
+import csv
 import os
 import sys
 
@@ -14,12 +15,14 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from milled_marks import ANGLE_DEG, INCLINED, PARALLEL, PIXEL_NM, ruler
+from porescope.errors import PorescopeError
 from porescope.pipeline import find_step
 from porescope.stack import Stack
 from porescope.viewer.curves import Curves
 from porescope.viewer.flicker import Flicker
 from porescope.viewer.layers import to_layer_data
 from porescope.viewer.panels import StepPanel
+from porescope.viewer.tables import Tables
 from porescope.viewer.work import Session
 
 ROWS = [
@@ -128,3 +131,31 @@ def test_tracked_marks_are_shown_on_the_image(qtbot):
 def _attributes(stack):
     data, attributes, _ = to_layer_data(stack, "2kV")
     return {"data": data} | attributes
+
+
+def test_tables_are_saved_once_and_become_features_of_a_layer(qtbot, viewer, tmp_path):
+    said = []
+    tables = Tables(viewer, said.append)
+    qtbot.addWidget(tables)
+    tables.offer({"positions": ROWS, "marks": []}, viewer.layers[0])
+    tables.save(tmp_path)
+    with (tmp_path / "positions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["thickness nm"] for row in rows] == ["10.0"] * 4 + [""]
+    assert said[-1] == f"Wrote positions.csv to {tmp_path}."
+    with pytest.raises(PorescopeError, match="is there already"):
+        tables.save(tmp_path)
+    tables.layer_button.click()
+    layer = viewer.layers["positions table"]
+    np.testing.assert_allclose(layer.data_to_world(layer.data[3]), (60, 0, 0))
+    assert list(layer.features["doubt"]) == ["", "", "thin", "", ""]
+
+
+def test_tables_that_are_not_of_slices_make_no_layer(qtbot, viewer):
+    tables = Tables(viewer, print)
+    qtbot.addWidget(tables)
+    tables.offer({"measures": [{"measure": "MP", "value": 1}]}, viewer.layers[0])
+    assert not tables.isHidden()
+    assert tables.layer_button.isHidden()
+    tables.offer({}, viewer.layers[0])
+    assert tables.isHidden()

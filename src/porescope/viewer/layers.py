@@ -89,6 +89,14 @@ def phase_colours(solid: str) -> dict[int | None, str]:
     return {None: OTHER_COLOURS[-1], 0: "transparent", 1: solid} | others
 
 
+def label_features(phase_fractions: Mapping[str, float]) -> dict[str, list[Any]]:
+    """Return the features of a labels layer: how much of the volume each phase fills."""
+    return {
+        "index": [int(label) for label in phase_fractions],
+        "volume fraction": list(phase_fractions.values()),
+    }
+
+
 def marks_layer(rows: Sequence[Mapping[str, Any]], image: Layer) -> LayerData:
     """Return a layer of points where milled marks were seen on an image."""
     places = [(row["slice"], row["y px"], row["x px"]) for row in rows]

@@ -42,8 +42,9 @@ from porescope.viewer.boxes import Boxes
 from porescope.viewer.curves import Curves
 from porescope.viewer.flicker import Flicker
 from porescope.viewer.form import Form, label
-from porescope.viewer.layers import KEY, LayerData, from_layer, marks_layer
+from porescope.viewer.layers import KEY, LayerData, from_layer, label_features, marks_layer
 from porescope.viewer.readers import read_layers, workspace_layers
+from porescope.viewer.tables import Tables
 from porescope.viewer.work import Runner, Session, in_process
 
 if TYPE_CHECKING:
@@ -234,6 +235,8 @@ class StepPanel(Panel):
         self.column.addWidget(self.scores)
         self.flicker = Flicker(viewer)
         self.column.addWidget(self.flicker)
+        self.tables = Tables(viewer, self.runner.say)
+        self.column.addWidget(self.tables)
         self.curves = Curves(viewer)
         self.column.addWidget(self.curves)
         # What the user chose otherwise than we would have; forgotten once a result is there.
@@ -319,6 +322,9 @@ class StepPanel(Panel):
             own = layer.metadata.get(KEY, {})
             layer.metadata = {**layer.metadata, KEY: {**own, **told}}
         self.show_scores(made.scores)
+        for layer in used:
+            if isinstance(layer, Labels) and "phase_fractions" in made.scores:
+                layer.features = label_features(made.scores["phase_fractions"])
         self._show_curves(made, shown or used)
         self.flicker.offer([layer for layer in used if not layer.visible], shown)
         if shown and made.tables.get("marks") and "positions" in self.step.tables:
@@ -331,6 +337,7 @@ class StepPanel(Panel):
         """Draw what this step found out, not what those before it did."""
         tables = {name: made.tables[name] for name in self.step.tables if name in made.tables}
         if layers:
+            self.tables.offer(tables, layers[0])
             self.curves.show_tables(tables, layers[0])
 
     def show_scores(self, scores: Mapping[str, Any]) -> None:

@@ -42,7 +42,7 @@ class MeasureParameters(Parameters):
     )
 
 
-@step("measure", uses=("labels", "truth"), tables=("correlations",))
+@step("measure", uses=("labels", "truth"), tables=("measures", "correlations"))
 def measure(
     workspace: Workspace, parameters: MeasureParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:

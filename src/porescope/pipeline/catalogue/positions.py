@@ -55,7 +55,7 @@ class PositionsParameters(Parameters):
         return self
 
 
-@step("positions", uses=("images",), made="placed", tables=("positions",))
+@step("positions", uses=("images",), made="placed", tables=("positions", "marks"))
 def positions(
     workspace: Workspace, parameters: PositionsParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:
