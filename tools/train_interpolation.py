@@ -1,6 +1,6 @@
 """Train the network that fills gaps between slices, and write its weights with their card.
 
-python tools/train_interpolation.py FOLDER      about an hour on one core with 16-bit floats
+python tools/train_interpolation.py FOLDER      about 20 minutes on one core with 16-bit floats
 python tools/train_interpolation.py FOLDER      goes on where it was stopped
 The result, FOLDER/interpolation.safetensors, ships in src/porescope/weights.
 """

@@ -15,8 +15,6 @@ from porescope.correct.kriging import REACH, Kriging, PreparedSlice
 from porescope.errors import PorescopeError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from porescope.correct.gap_network import GapInput, GapNetwork
 
 SQUARE_WITHIN = 1.05
@@ -106,27 +104,11 @@ def _logits(network: GapNetwork, seen: GapInput) -> NDArray[np.float32]:
     slices, logits = (functional.pad(each, to_even, mode="replicate") for each in (slices, logits))
     with torch.inference_mode(), autocast():
         # One plane at a time is fastest: what a layer hands to the next stays in the cache.
-        both = [
-            _symmetric(network, slices, logits[:, [plane]], gap, planes[:, [plane]])
+        each = [
+            network(slices, logits[:, [plane]], gap, planes[:, [plane]])
             for plane in range(len(seen.planes))
         ]
-    return torch.cat(both, dim=1)[0, :, :height, :width].numpy()
-
-
-def _symmetric(
-    network: GapNetwork, slices: Tensor, logits: Tensor, gap: Tensor, planes: Tensor
-) -> Tensor:
-    """Return the mean of two answers to one question.
-
-    Seen from below and with its phases swapped, a gap is the same gap, and the mean of two answers
-    is better than one: it misplaces 3 % less.
-    """
-    from porescope.correct.gap_network import from_below
-
-    there = network(slices, logits, gap, planes).float()
-    slices, gap, planes = from_below(slices, gap, planes)
-    back = network(-slices, -logits, gap, planes).float()
-    return (there - back) / 2
+    return torch.cat(each, dim=1)[0, :, :height, :width].float().numpy()
 
 
 Area = tuple[slice, slice]
