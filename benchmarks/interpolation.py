@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from porescope.correct import grid_places, interpolate, reposition
-from porescope.correct.interpolate import Method
+from porescope.correct.interpolation.interpolate import Method
 from porescope.geometry import boolean_model, hierarchical_leveled_wave, voxelize
 from porescope.imaging.slices import gamma_slice_z_nm
 from porescope.learn import precision

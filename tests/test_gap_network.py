@@ -5,9 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from porescope.correct.gap_network import REACH, GapNetwork, gap_input  # noqa: E402
-from porescope.correct.gap_training import Gaps, Patches, as_batch, structures  # noqa: E402
-from porescope.correct.gaps import Gap, gaps  # noqa: E402
+from porescope.correct.interpolation.gap_network import REACH, GapNetwork, gap_input  # noqa: E402
+from porescope.correct.interpolation.gap_training import Gaps, Patches, as_batch, structures  # noqa: E402
+from porescope.correct.interpolation.gaps import Gap, gaps  # noqa: E402
 
 
 def test_gaps_have_the_slices_around_them():

@@ -9,8 +9,8 @@ from scipy.interpolate import CubicSpline
 
 from porescope import PorescopeError
 from porescope.correct import interpolate
-from porescope.correct.interpolate import Method
-from porescope.correct.phases import mend
+from porescope.correct.interpolation.interpolate import Method
+from porescope.correct.interpolation.phases import mend
 from porescope.errors import Cancelled
 from porescope.geometry import leveled_wave
 
@@ -170,7 +170,7 @@ def test_slices_that_say_nothing(method):
 
 
 def test_large_planes_are_cut_into_parts_that_fit(monkeypatch):
-    from porescope.correct import learned
+    from porescope.correct.interpolation import learned
 
     truth = leveled_wave(
         (40, 150, 130), spacing_nm=1, wavelength_nm=30, solid_fraction=0.35, seed=3

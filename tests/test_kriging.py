@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from porescope.correct.kriging import Covariance, Weights, krige, to_frequencies
+from porescope.correct.interpolation.kriging import Covariance, Weights, krige, to_frequencies
 from porescope.geometry.waves import WaveField
 
 

@@ -114,8 +114,8 @@ def test_whole_numbers_are_no_weights(tmp_path):
 
 
 def test_what_ships_has_the_card_that_lies_beside_it():
-    from porescope.correct.gap_network import NAME as GAP_NETWORK
-    from porescope.correct.gap_network import GapNetwork
+    from porescope.correct.interpolation.gap_network import NAME as GAP_NETWORK
+    from porescope.correct.interpolation.gap_network import GapNetwork
 
     path = shipped("interpolation")
     card = load_weights(path, GapNetwork(), GAP_NETWORK)

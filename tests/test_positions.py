@@ -168,7 +168,9 @@ def test_a_slice_without_marks_is_blank():
     true = 10.0 * np.arange(12)
     images = ruler(true)
     images[4] = 0
-    found = positions_from_marks(Stack(images, (10, PIXEL_NM, PIXEL_NM)), PARALLEL, INCLINED, ANGLE_DEG)
+    found = positions_from_marks(
+        Stack(images, (10, PIXEL_NM, PIXEL_NM)), PARALLEL, INCLINED, ANGLE_DEG
+    )
     assert np.flatnonzero(found.blank).tolist() == [4]
     assert found.slice_z_nm[4] == pytest.approx(40, abs=0.3)
 
@@ -187,7 +189,10 @@ def test_a_wrong_ruler_is_refused(parallel, inclined, angle_deg, message):
     true = 10.0 * np.arange(6)
     with pytest.raises(PorescopeError, match=message):
         positions_from_marks(
-            Stack(ruler(true, drift_px=0, noise=0), (10, PIXEL_NM, PIXEL_NM)), parallel, inclined, angle_deg
+            Stack(ruler(true, drift_px=0, noise=0), (10, PIXEL_NM, PIXEL_NM)),
+            parallel,
+            inclined,
+            angle_deg,
         )
 
 

@@ -9,7 +9,7 @@ import argparse
 import time
 from pathlib import Path
 
-from porescope.correct.gap_training import train_gap_network
+from porescope.correct.interpolation.gap_training import train_gap_network
 from porescope.learn.training import TrainingParameters
 
 PARAMETERS = TrainingParameters(

@@ -1,6 +1,6 @@
 """From a stack as imaged to a stack as it lay in the sample."""
 
-from porescope.correct.interpolate import interpolate
+from porescope.correct.interpolation.interpolate import interpolate
 from porescope.correct.positions import thickness_from_images, thickness_from_ruler
 from porescope.correct.registration.alignment import Alignment, common_area
 from porescope.correct.registration.fiducial import find_fiducial

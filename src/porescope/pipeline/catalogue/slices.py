@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from pydantic import Field
 
-from porescope.correct.interpolate import Method as InterpolationMethod
+from porescope.correct.interpolation.interpolate import Method as InterpolationMethod
 from porescope.pipeline.step import Parameters, step
 from porescope.pipeline.workspace import Workspace
 from porescope.stack import ROWS

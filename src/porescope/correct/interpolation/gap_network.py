@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from porescope.correct.gaps import Gap
+from porescope.correct.interpolation.gaps import Gap
 
 NAME = "gap-network/1"
 

@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from porescope.correct.blend import Distance, GreyValues, Indicator
-from porescope.correct.borders import pixel_extent
-from porescope.correct.gaps import Gap, gaps
-from porescope.correct.phases import Labels
+from porescope.correct.interpolation.blend import Distance, GreyValues, Indicator
+from porescope.correct.interpolation.borders import pixel_extent
+from porescope.correct.interpolation.gaps import Gap, gaps
+from porescope.correct.interpolation.phases import Labels
 from porescope.errors import PorescopeError
 from porescope.stack import SLICES, checked_spacing_nm
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
@@ -126,10 +126,10 @@ def _filler(method: Method, spacing_nm: tuple[float, float, float], labels: bool
     if method == "distance":
         return Labels(Distance(pixel))
     if method == "kriging":
-        from porescope.correct.kriging import Kriging
+        from porescope.correct.interpolation.kriging import Kriging
 
         return Labels(Kriging(pixel, plane_distance))
-    from porescope.correct.learned import Learned
+    from porescope.correct.interpolation.learned import Learned
 
     return Labels(Learned(pixel, plane_distance))
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from porescope.correct.borders import border_field
-from porescope.correct.gaps import Gap
+from porescope.correct.interpolation.borders import border_field
+from porescope.correct.interpolation.gaps import Gap
 
 Floats = NDArray[np.floating]
 

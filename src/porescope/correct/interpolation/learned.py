@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from porescope.correct.gaps import Gap
-from porescope.correct.kriging import REACH, Kriging, PreparedSlice
+from porescope.correct.interpolation.gaps import Gap
+from porescope.correct.interpolation.kriging import REACH, Kriging, PreparedSlice
 from porescope.errors import PorescopeError
 
 if TYPE_CHECKING:
-    from porescope.correct.gap_network import GapInput, GapNetwork
+    from porescope.correct.interpolation.gap_network import GapInput, GapNetwork
 
 SQUARE_WITHIN = 1.05
 """Ratio of a pixel's sides up to which the network, which learned on squares, takes it as one."""
@@ -65,7 +65,7 @@ class Learned:
 
     def evidence(self, prepared: Sequence[PreparedSlice], gap: Gap) -> NDArray[np.float32]:
         """Return the logit in every missing plane."""
-        from porescope.correct.gap_network import gap_input
+        from porescope.correct.interpolation.gap_network import gap_input
 
         estimate, deviation = self.kriging.estimate(prepared, gap)
         fields = np.stack([each.field for each in prepared])
@@ -83,7 +83,7 @@ def load_network() -> GapNetwork:
     """Return the network with the weights that ship."""
     import torch
 
-    from porescope.correct.gap_network import NAME, GapNetwork
+    from porescope.correct.interpolation.gap_network import NAME, GapNetwork
     from porescope.learn.weights import load_weights, shipped
 
     with torch.random.fork_rng(devices=[]):

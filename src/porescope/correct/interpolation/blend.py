@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from porescope.correct.borders import signed_distance
-from porescope.correct.gaps import Gap
+from porescope.correct.interpolation.borders import signed_distance
+from porescope.correct.interpolation.gaps import Gap
 
 Weighting = Literal["hold", "nearest", "linear", "spline"]
 

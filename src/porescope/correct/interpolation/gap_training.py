@@ -15,9 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from porescope.correct.gap_network import NAME, REACH, GapNetwork, from_below, gap_input
-from porescope.correct.gaps import Gap
-from porescope.correct.kriging import Kriging
+from porescope.correct.interpolation.gap_network import (
+    NAME,
+    REACH,
+    GapNetwork,
+    from_below,
+    gap_input,
+)
+from porescope.correct.interpolation.gaps import Gap
+from porescope.correct.interpolation.kriging import Kriging
 from porescope.imaging.slices import gamma_shape_and_scale
 from porescope.learn.structures import random_structure
 from porescope.learn.training import TrainingParameters, train

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from porescope.correct.gaps import Gap
+from porescope.correct.interpolation.gaps import Gap
 
 
 class Evidence(Protocol):
