@@ -105,7 +105,7 @@ def test_a_result_holds_numbers_tables_and_curves(tmp_path):
     assert along_x[0] == pytest.approx(SOLID.mean())
     assert len(along_x) == 15
     html = (out / "report.html").read_text()
-    assert "Two-point correlation and lineal path by axis" in html
+    assert "Correlations by axis" in html
     shown = f"{scores['tpcf']:.4g} ± {scores['tpcf_uncertainty']:.2g}"
     assert shown in html
 

@@ -49,7 +49,7 @@ def voltages(tmp_path, texture):
     folder = tmp_path / "voltages"
     for kv, gain in ((1, 40), (2, 45), (4, 50)):
         planes = [
-            128 + gain / 6 * texture.slice(z / 2.5, (48, 52), shift)
+            128 + gain / 6 * texture.slice(z / 10, (48, 52), shift)
             for z, shift in zip(slice_z_nm, drift, strict=True)
         ]
         data = np.clip(planes, 0, 255).astype(np.uint8)
