@@ -13,6 +13,7 @@ if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get(
 from matplotlib.backend_bases import MouseEvent
 from napari.components import ViewerModel
 from napari.layers import Image
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from milled_marks import ANGLE_DEG, INCLINED, PARALLEL, PIXEL_NM, ruler
 from porescope.errors import PorescopeError
@@ -96,11 +97,58 @@ def test_flicker_shows_before_and_after_in_turns_and_ends_with_after(qtbot, view
     flicker.click()
     assert after.visible
     assert not before.visible
-    viewer.layers.remove(before)
-    flicker.click()
-    qtbot.waitUntil(lambda: not after.visible, timeout=5000)
     flicker.offer([], [after])
     assert flicker.isHidden()
+
+
+@pytest.fixture
+def flickering(qtbot, viewer):
+    """A panel that flickers, while it shows the one image before, not the two after."""
+    before = viewer.layers["2kV"]
+    after = [viewer.add_layer(an_image(name)) for name in ("2kV aligned", "4kV aligned")]
+    for layer in viewer.layers:
+        layer.metadata = {"porescope": {"beam_kv": 2.0}}
+    before.visible = False
+    session = Session()
+    panel = StepPanel(viewer, session, find_step("crop"))
+    qtbot.addWidget(panel)
+    viewer.layers.events.removed.connect(panel.reset_choices)
+    panel.flicker.offer([before], after)
+    panel.flicker.click()
+    qtbot.waitUntil(lambda: before.visible and not after[0].visible, timeout=5000)
+    yield panel
+    session.close()
+
+
+@pytest.mark.parametrize(
+    ("removed", "left"),
+    [
+        (["2kV", "2kV aligned"], ["4kV aligned"]),
+        (["4kV aligned"], ["2kV aligned"]),
+        (["2kV aligned", "4kV aligned"], ["2kV"]),
+    ],
+)
+def test_flicker_stops_where_a_layer_is_removed_and_shows_what_is_left(flickering, removed, left):
+    for name in removed:
+        flickering.viewer.layers.remove(name)
+        assert not flickering.flicker.isChecked()
+    assert [layer.name for layer in flickering.viewer.layers if layer.visible] == left
+    assert flickering.chosen_images() == left
+    assert flickering.flicker.isHidden() == (removed != ["4kV aligned"])
+
+
+def test_flicker_stops_where_another_step_runs(qtbot, flickering):
+    window = QWidget()
+    qtbot.addWidget(window)
+    row = QHBoxLayout(window)
+    other = StepPanel(flickering.viewer, flickering.session, find_step("measure"))
+    row.addWidget(flickering)
+    row.addWidget(other)
+    other.runner.run_button.click()
+    assert not flickering.flicker.isChecked()
+    visible = [layer.name for layer in flickering.viewer.layers if layer.visible]
+    assert visible == ["2kV aligned", "4kV aligned"]
+    qtbot.waitUntil(lambda: not other.runner.running, timeout=60000)
 
 
 def test_tracked_marks_are_shown_on_the_image(qtbot):

@@ -78,7 +78,7 @@ class Panel(QWidget):
         super().__init__()
         self.viewer = viewer
         self.session = session
-        self.runner = Runner(session, title, self.run, can_cancel)
+        self.runner = Runner(session, title, self._run, can_cancel)
         self.fields = QFormLayout()
         self.fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.fields.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
@@ -92,6 +92,11 @@ class Panel(QWidget):
     def run(self) -> None:
         """Start the work of this panel, or raise PorescopeError."""
         raise NotImplementedError
+
+    def _run(self) -> None:
+        for flicker in self.window().findChildren(Flicker):
+            flicker.stop()
+        self.run()
 
     def reset_choices(self) -> None:
         """Follow a change of the layer list."""
