@@ -104,7 +104,7 @@ def test_the_step_does_nothing_unless_asked_and_then_all_that_was_asked(structur
             cancel=never_cancel,
         ).images[0]
 
-    with pytest.raises(PorescopeError, match="Choose what to take out"):
+    with pytest.raises(PorescopeError, match="choose what to take out"):
         run()
     cleaned = run(curtains=True, brightness=True)
     assert [entry["step"] for entry in cleaned.history] == ["clean"]

@@ -200,6 +200,7 @@ def test_a_wrong_ruler_is_refused(parallel, inclined, angle_deg, message):
     ("text", "positions"),
     [
         ("slice,position nm,thickness nm\n0,5,10\n1,15,12\n2,27,\n", [0, 10, 22]),
+        ("z nm;what\n0,5;a\n2,5;b\n", [0, 2]),
         ("file;Thickness [um]\na.tif;0.01\nb.tif;0.02\nc.tif;\n", [0, 10, 30]),
         ("z (µm)\n1.0\n1.5\n", [0, 500]),
         ("name\tz um\n\na\t0\nb\t1\n", [0, 1000]),
@@ -237,6 +238,26 @@ def test_any_bytes_are_a_table_or_refused(tmp_path_factory, content):
         assert np.isfinite(positions_from_table(path).slice_z_nm).all()
 
 
+def test_boxes_about_no_marks_are_no_ruler(volume):
+    planes = uneven_planes(3)
+    boxes = ((10, 50, 10, 50),), ((60, 100, 70, 110),)
+    with pytest.raises(PorescopeError, match=r"is lost|no ruler|does not move"):
+        positions_from_marks(sliced(volume, planes), *boxes, ANGLE_DEG)
+
+
+@pytest.mark.parametrize("positions", [(7, 7, 7), (30, 20, 10)])
+def test_positions_that_do_not_grow_are_refused(positions):
+    with pytest.raises(PorescopeError, match="does not lie below the first"):
+        SlicePositions(positions, np.zeros(3), "table")
+
+
+def test_measured_positions_bring_their_mean_spacing_and_source(volume):
+    found = SlicePositions([0, 3, 4, 9.0], np.zeros(4), "log.csv")
+    placed = found.apply(Stack(volume[:4], (5, 1, 1), metadata={"slice_z_source": "file names"}))
+    assert placed.spacing_nm == (3, 1, 1)
+    assert placed.metadata["slice_z_source"] == "log.csv"
+
+
 def test_positions_fit_only_as_many_slices(volume):
     found = SlicePositions(np.arange(4.0), np.zeros(4), "table")
     with pytest.raises(PorescopeError, match="positions for 4 slices"):
@@ -253,7 +274,7 @@ def test_health_names_what_is_wrong(volume):
     distances = compare_slices(stack)
     found = positions_from_images(stack)
     doubts = {row["slice"]: row["doubt"] for row in slice_health(found, distances) if row["doubt"]}
-    assert doubts[9].endswith("missing after it")
+    assert doubts[9].endswith("or more missing after it")
     assert doubts[15] == "taken twice"
     assert "swapped with the next" in doubts[21]
     assert all(9 <= index <= 23 for index in doubts)
@@ -266,6 +287,8 @@ def test_slices_far_from_the_mean_are_marked():
     rows = slice_health(found)
     assert [row["slice"] for row in rows if row["doubt"] == "thick"] == [6]
     assert [row["slice"] for row in rows if row["doubt"] == "thin"] == [19]
+    up = slice_health(SlicePositions([0, 10, 20, 30, 25, 50.0], np.zeros(6), "files"))
+    assert up[4]["doubt"].startswith("above the one before")
     even = slice_health(SlicePositions(np.arange(9.0), np.zeros(9), "files"))
     assert not any(row["doubt"] for row in even)
 
@@ -282,6 +305,20 @@ def test_the_step_places_every_voltage_and_tells_the_doubts(volume):
     for image in workspace.images:
         np.testing.assert_array_equal(image.slice_z_nm, depth)
     assert len(workspace.tables["positions"]) == len(planes)
+
+
+def test_voltages_that_contradict_each_other_are_refused(volume):
+    images = tuple(
+        Stack(volume[:4], (5, 1, 1), beam_kv=kv, slice_z_nm=kv * np.arange(4.0)) for kv in (10, 20)
+    )
+    step = find_step("positions")
+    with pytest.raises(PorescopeError, match="slice 3 lies at 30 nm at 10 kV and at 60 nm at 20"):
+        step.function(
+            Workspace(images=images),
+            step.parse({"source": "files"}),
+            progress=no_progress,
+            cancel=never_cancel,
+        )
 
 
 def test_a_step_without_what_it_needs_is_refused():

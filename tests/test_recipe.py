@@ -136,3 +136,13 @@ json_like = st.recursive(
 def test_anything_is_a_recipe_or_is_refused(content):
     with suppress(PorescopeError):
         assert isinstance(parse_recipe(content, Path()), Recipe)
+
+
+def test_settings_of_one_step_are_checked_together():
+    recipe = Recipe.of("load", "positions")
+    settings = ["positions.source=table", "positions.table=log.csv"]
+    for order in (settings, settings[::-1]):
+        (_, _), (_, parameters) = recipe.with_settings(order).steps
+        assert (parameters.source, parameters.table) == ("table", Path("log.csv"))
+    with pytest.raises(PorescopeError, match=r"^Step positions: name the file of the table\.$"):
+        recipe.with_settings(settings[:1])

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ import pytest
 
 from porescope import PorescopeError, Stack
 from porescope.correct import Alignment
-from porescope.errors import Cancelled
+from porescope.errors import Cancelled, PorescopeWarning
 from porescope.io import read_stack, write_stack
-from porescope.pipeline import Recipe, read_recipe, run_recipe
+from porescope.pipeline import Parameters, Recipe, Step, Workspace, read_recipe, run_recipe
 from porescope.pipeline import run as run_module
 from porescope.pipeline.provenance import hash_path
 from porescope.pipeline.workspace import load_workspace
@@ -270,3 +271,15 @@ def test_the_command_is_resumed_after_a_kill(voltages, tmp_path):
         assert finished.returncode == 0, finished.stderr
     assert read_stack(tmp_path / "out" / "labels.ome.zarr").is_labels
     assert not left_over(tmp_path)
+
+
+def test_what_a_step_warns_of_is_kept_with_its_result(tmp_path):
+    def work(workspace, parameters, *, progress, cancel):
+        warnings.warn("Look at slice 3.", PorescopeWarning, stacklevel=2)
+        return workspace
+
+    step = Step("warns", "Warns.", Parameters, work)
+    with pytest.warns(PorescopeWarning, match="Look at slice 3"):
+        run_module.run_step(step, Parameters(), Workspace(), tmp_path / "made")
+    made, _ = load_workspace(tmp_path / "made")
+    assert made.tables["warnings"] == [{"step": "warns", "warning": "Look at slice 3."}]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from porescope import __version__
-from porescope.errors import Cancelled, MissingMetadata, PorescopeError
+from porescope.errors import Cancelled, MissingMetadata, PorescopeError, show_warning
 
 if TYPE_CHECKING:
     from porescope.stack import Stack
@@ -26,7 +26,7 @@ Number = TypeVar("Number", int, float)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors end in one sentence and exit status 2, Ctrl-C in 130."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = show_warning
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters of it, we say ourselves
     try:
         options = _parse(arguments)
@@ -58,10 +58,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _leave(*_: object) -> None:
     os.write(sys.stderr.fileno(), b"Cancelled.\n")
     os._exit(CANCELLED)
-
-
-def _show_warning(message: Warning | str, *details: object, **more: object) -> None:
-    print(f"porescope: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,5 +1,7 @@
 """What Porescope raises when it cannot go on: one sentence that says what to do."""
 
+import sys
+
 
 class PorescopeError(Exception):
     """Something is wrong with the input, the parameters or the machine; the message says what."""
@@ -30,3 +32,8 @@ class Cancelled(PorescopeError):
 
 class PorescopeWarning(UserWarning):
     """Something was decided for the user that they may want to know, such as a cut data bar."""
+
+
+def show_warning(message: Warning | str, *details: object, **more: object) -> None:
+    """Print a warning as a sentence, in place of ``warnings.showwarning``."""
+    print(f"porescope: {message}", file=sys.stderr)

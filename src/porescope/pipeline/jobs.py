@@ -11,6 +11,7 @@ import os
 import queue
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-from porescope.errors import Cancelled, PorescopeError
+from porescope.errors import Cancelled, PorescopeError, show_warning
 from porescope.files import remove
 
 # A job that does not listen is ended after this long, so that cancelling takes under two seconds.
@@ -204,6 +205,7 @@ def _work(
             os._exit(1)  # nobody waits any more; finished steps stay for the next run
         return cancel.is_set()
 
+    warnings.showwarning = show_warning
     messages.put(("begun", None))
     try:
         messages.put(("done", function(*arguments, report=report, cancel=cancelled, **keywords)))

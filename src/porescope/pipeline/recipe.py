@@ -73,7 +73,7 @@ class Recipe:
         PorescopeError
             If a setting is malformed, or its step or parameter is not in the recipe.
         """
-        recipe = self
+        changes: dict[str, dict[str, Any]] = {}
         for setting in settings:
             target, equals, text = setting.partition("=")
             name, dot, parameter = target.strip().partition(".")
@@ -81,15 +81,15 @@ class Recipe:
                 raise PorescopeError(
                     f"Cannot read the setting {setting!r}; write it as step.parameter=value."
                 )
-            recipe = recipe._with(name, parameter, _value(text))
-        return recipe
-
-    def _with(self, name: str, parameter: str, value: Any) -> Recipe:
-        if name not in (step.name for step, _ in self.steps):
-            names = ", ".join(step.name for step, _ in self.steps)
-            raise PorescopeError(f"The recipe has no step {name!r}; its steps are {names}.")
+            changes.setdefault(name, {})[parameter] = _value(text)
+        names = [step.name for step, _ in self.steps]
+        for name in changes:
+            if name not in names:
+                raise PorescopeError(
+                    f"The recipe has no step {name!r}; its steps are {', '.join(names)}."
+                )
         changed = tuple(
-            (step, step.parse({**p.model_dump(), parameter: value}) if step.name == name else p)
+            (step, step.parse(p.model_dump() | changes.get(step.name, {})))
             for step, p in self.steps
         )
         return replace(self, steps=changed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from porescope.errors import Cancelled, PorescopeError
+from porescope.errors import Cancelled, PorescopeError, PorescopeWarning
 from porescope.files import remove
 from porescope.pipeline.provenance import (
     FILE,
@@ -125,7 +126,7 @@ def run_step(
     remove(beside)
     try:
         about = _about(report, step.name)
-        after = step.function(workspace, parameters, progress=about, cancel=cancel)
+        after = _run(step, parameters, workspace, about, cancel)
         writing = _about(report, f"{step.name}, writing")
         save_workspace(beside, _without(after, workspace), progress=writing, cancel=cancel)
         beside.rename(folder)
@@ -231,7 +232,7 @@ def _run_steps(
         key = fingerprint(key, step.name, parameters.model_dump(mode="json"))
         if not step.saved:
             about = _about(report, what)
-            workspace = step.function(workspace, parameters, progress=about, cancel=cancel)
+            workspace = _run(step, parameters, workspace, about, cancel)
             continue
         folder = work / f"{number:02d}-{step.name}-{key[:16]}"
         if not folder.exists():
@@ -258,8 +259,27 @@ def _do(
     cancel: Cancel,
 ) -> None:
     """Run one step and write what it made; lazy volumes are computed while they are written."""
-    after = step.function(workspace, parameters, progress=_about(report, what), cancel=cancel)
+    after = _run(step, parameters, workspace, _about(report, what), cancel)
     save_workspace(folder, after, written, _about(report, f"{what}, writing"), cancel)
+
+
+def _run(
+    step: Step, parameters: Parameters, workspace: Workspace, progress: Progress, cancel: Cancel
+) -> Workspace:
+    """Run a step; what it warned of becomes a table, so that it is still known tomorrow."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PorescopeWarning)
+        after = step.function(workspace, parameters, progress=progress, cancel=cancel)
+    for warning in caught:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    rows = [
+        {"step": step.name, "warning": str(warning.message)}
+        for warning in caught
+        if issubclass(warning.category, PorescopeWarning)
+    ]
+    if not rows:
+        return after
+    return after.with_table("warnings", [*workspace.tables.get("warnings", ()), *rows])
 
 
 def _gather(

@@ -133,6 +133,8 @@ def _explain(whose: str, model: type[Parameters], error: ValidationError) -> str
             return f"{whose} needs {name}."
         told = model.model_fields[str(of)]
         return f"{whose}: {of} needs {_length(told.annotation)} values: {told.description}."
+    if first["type"] == "value_error" and not first["loc"]:  # of several parameters together
+        return f"{whose}: {first['ctx']['error']}."
     field, *inside = first["loc"] or (name,)
     if len(inside) == 1 and isinstance(inside[0], int):
         name = f"value {inside[0] + 1} of {field}"

@@ -49,10 +49,12 @@ def slice_health(
     for index in np.flatnonzero(positions.blank).tolist():
         doubts[index].append("blank")
     for index, (nm, z_score) in enumerate(zip(thickness.tolist(), z_scores.tolist(), strict=True)):
-        if usual > 0 and nm < DUPLICATE * usual:
+        if nm < 0:
+            doubts[index + 1].append("above the one before")
+        elif usual > 0 and nm < DUPLICATE * usual:
             doubts[index + 1].append("taken twice")
         elif usual > 0 and nm > MISSING * usual:
-            doubts[index].append(f"{round(nm / usual) - 1} missing after it")
+            doubts[index].append(f"{round(nm / usual) - 1} or more missing after it")
         elif abs(z_score) > OUTLIER_Z_SCORE:
             doubts[index].append("thick" if z_score > 0 else "thin")
     for index in _swapped(distances) if distances else ():

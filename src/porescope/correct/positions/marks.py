@@ -19,6 +19,8 @@ from porescope.tracking import Cancel, Progress, never_cancel, no_progress, trac
 
 # A mark that looks less like itself than this is not there.
 LEAST_LIKE = 0.5
+# The share of the slices in which a mark may not be found.
+MOST_LOST = 0.25
 # Parts of a pixel to which a mark's place is found.
 UPSAMPLING = 100
 # Times the stack is looked through: for a mark as in the first slice, then for its mean.
@@ -113,6 +115,13 @@ def positions_from_marks(
     slope = np.concatenate([np.zeros(fixed), lean * np.tan(np.deg2rad(angle_deg))])
     depth_nm, residual_nm, leverage = _solve(moved_nm, slope)
     blank = ~np.isfinite(depth_nm)
+    wrong = np.flatnonzero(np.diff(depth_nm[~blank]) <= 0)
+    if wrong.size:
+        index = int(np.flatnonzero(~blank)[wrong[0] + 1])
+        raise PorescopeError(
+            f"By these marks slice {index} lies above the one before, so they are no ruler; draw "
+            "the boxes about the filled trenches in the first slice, and check the angle."
+        )
     number = np.arange(len(depth_nm))
     slice_z_nm = np.interp(number, number[~blank], depth_nm[~blank])
     free = np.isfinite(residual_nm).sum() - 2 * np.count_nonzero(~blank)
@@ -176,9 +185,9 @@ def _track(
         # What surrounds a mark differs from slice to slice and fades from their sum.
         marks = sums
     for box, lost in zip(boxes, np.isnan(places[..., 0]).mean(axis=0), strict=True):
-        if lost > 0.5:
+        if lost > MOST_LOST:
             raise PorescopeError(
-                f"The mark in the box {box} of the first slice is lost in most others; draw the "
+                f"The mark in the box {box} of the first slice is lost in many others; draw the "
                 "box anew, about the mark and a little more."
             )
     return places

@@ -30,7 +30,7 @@ class SlicePositions:
     Raises
     ------
     PorescopeError
-        If a position is not a number.
+        If a position is not a number, or the last slice does not lie below the first.
     """
 
     slice_z_nm: np.ndarray
@@ -44,6 +44,12 @@ class SlicePositions:
         if not np.isfinite(positions).all():
             bad = int(np.flatnonzero(~np.isfinite(positions))[0])
             raise PorescopeError(f"The position of slice {bad} is not a number; measure it again.")
+        if len(positions) > 1 and not positions[-1] > positions[0]:
+            raise PorescopeError(
+                f"By the {self.source} the last slice does not lie below the first: they are at "
+                f"{positions[-1]:g} and {positions[0]:g} nm. Positions grow with depth; turn them "
+                "round, or sort the slices in the order in which they were cut."
+            )
         blank = np.zeros(positions.shape, bool) if self.blank is None else np.array(self.blank)
         uncertainty = np.array(self.uncertainty_nm, dtype=np.float64)
         for name, values in (
@@ -65,7 +71,7 @@ class SlicePositions:
         return np.diff(self.slice_z_nm)
 
     def apply(self, stack: Stack) -> Stack:
-        """Return a stack of the same slices with these positions.
+        """Return a stack of the same slices with these positions, and their mean as its spacing.
 
         Raises
         ------
@@ -77,4 +83,12 @@ class SlicePositions:
                 f"There are positions for {len(self.slice_z_nm)} slices, but the stack has "
                 f"{stack.shape[SLICES]}; measure them on a stack of the same slices."
             )
-        return replace(stack, slice_z_nm=stack.slice_z_nm[0] + self.slice_z_nm)
+        z, y, x = stack.spacing_nm
+        if len(self.slice_z_nm) > 1:
+            z = float(self.slice_z_nm[-1]) / (len(self.slice_z_nm) - 1)
+        return replace(
+            stack,
+            spacing_nm=(z, y, x),
+            slice_z_nm=stack.slice_z_nm[0] + self.slice_z_nm,
+            metadata={**stack.metadata, "slice_z_source": self.source},
+        )

@@ -57,7 +57,8 @@ def positions_from_table(path: str | Path) -> SlicePositions:
     column, match = found[what]
     scale = UNITS_NM[match["unit"].lower()]
     body = rows[1:]
-    texts = [row[column].strip() if column < len(row) else "" for row in body]
+    # Where commas are decimal, other signs part the columns.
+    texts = [row[column].replace(",", ".").strip() if column < len(row) else "" for row in body]
     if what == "thickness" and texts and not texts[-1]:
         texts[-1] = "0"
     values = np.array([_number(text, path, line) for line, text in enumerate(texts, start=2)])
@@ -73,7 +74,9 @@ def _rows(path: Path) -> list[list[str]]:
         if path.stat().st_size > LARGEST_BYTES:
             raise PorescopeError(f"{path} is too large for a table of slice positions.")
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise PorescopeError(f"Cannot read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
         raise PorescopeError(f"{path} cannot be read as a table of text.") from error
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)

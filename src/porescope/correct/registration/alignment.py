@@ -238,8 +238,10 @@ class Alignment:
             if Path(path).stat().st_size > LARGEST_FILE_BYTES:
                 raise ValueError
             return cls.from_dict(json.loads(Path(path).read_text()))
+        except OSError as error:
+            raise PorescopeError(f"Cannot read {path}: {error.strerror}.") from error
         except (
-            OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, PorescopeError
+            ValueError, TypeError, KeyError, AttributeError, RecursionError, PorescopeError
         ) as error:  # fmt: skip
             raise PorescopeError(
                 f"{path} is not an alignment that this version of Porescope can read."

@@ -179,7 +179,8 @@ def _reference(stacks: Sequence[Stack], reference_kv: float | None) -> Stack:
             return stack
     energies = ", ".join(f"{stack.beam_kv:g}" for stack in stacks if stack.beam_kv is not None)
     raise PorescopeError(
-        f"There is no stack at {reference_kv:g} kV; choose one of {energies or 'none known'}."
+        f"There is no stack at {reference_kv:g} kV; "
+        + (f"choose one of {energies}." if energies else "leave the reference out.")
     )
 
 

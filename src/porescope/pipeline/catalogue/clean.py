@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from porescope.errors import PorescopeError
 from porescope.pipeline.step import Parameters, step
 from porescope.pipeline.workspace import Workspace
 from porescope.stack import SLICES, Region, Stack
@@ -33,6 +32,12 @@ class CleanParameters(Parameters):
         "them from the structure; off by default",
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not (self.curtains or self.brightness or self.charging_px):
+            raise ValueError("choose what to take out: curtains, brightness or charging")
+        return self
+
 
 @step("clean", uses=("images",), made="cleaned")
 def clean(
@@ -42,8 +47,6 @@ def clean(
     from porescope.correct.clean import match_brightness
 
     images = workspace.need_images()
-    if not (parameters.curtains or parameters.brightness or parameters.charging_px):
-        raise PorescopeError("Choose what to take out: curtains, brightness or charging.")
     values = parameters.model_dump(mode="json")
     cleaned = []
     for number, image in enumerate(images):

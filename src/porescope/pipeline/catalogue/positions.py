@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
@@ -9,10 +10,14 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from porescope.errors import PorescopeError
 from porescope.pipeline.step import Parameters, step
 from porescope.pipeline.workspace import Workspace
-from porescope.stack import Region
+from porescope.stack import SLICES, Region, Stack
 from porescope.tracking import Cancel, Progress
+
+# Positions of two voltages may differ by this share of a slice, as their files round them.
+SAME = 0.1
 
 
 class PositionsParameters(Parameters):
@@ -87,6 +92,7 @@ def positions(
     elif parameters.source == "table" and parameters.table is not None:
         found = positions_from_table(parameters.table)
     else:
+        _check_same(images)
         found = SlicePositions.of(clearest)
     values = parameters.model_dump(mode="json")
     placed = tuple(found.apply(image).with_history("positions", **values) for image in images)
@@ -102,3 +108,18 @@ def positions(
         ]
         workspace = workspace.with_table("marks", rows)
     return workspace.with_table("positions", slice_health(found, distances))
+
+
+def _check_same(images: Sequence[Stack]) -> None:
+    """Refuse voltages whose files contradict each other on where a slice lies."""
+    first = images[0]
+    for image in images[1:]:
+        apart = np.abs(image.slice_z_nm - first.slice_z_nm)
+        if len(apart) and apart.max() > SAME * first.spacing_nm[SLICES]:
+            worst = int(apart.argmax())
+            raise PorescopeError(
+                f"By their files slice {worst} lies at {first.slice_z_nm[worst]:g} nm at "
+                f"{first.beam_kv or 0:g} kV and at {image.slice_z_nm[worst]:g} nm at "
+                f"{image.beam_kv or 0:g} kV; all voltages show one face, so let the images, a "
+                "ruler or a table tell."
+            )
