@@ -23,6 +23,7 @@ from porescope.pipeline.provenance import (
     fingerprint,
     hash_inputs,
     hash_outputs,
+    hash_path,
     on_disk,
     versions,
 )
@@ -229,7 +230,9 @@ def _run_steps(
     key = fingerprint(versions(), hashes)
     for number, (step, parameters) in enumerate(recipe.steps, start=1):
         what = f"{number}/{len(recipe.steps)} {step.name}"
-        key = fingerprint(key, step.name, parameters.model_dump(mode="json"))
+        named = [value for _, value in parameters if isinstance(value, Path) and value.is_file()]
+        files = [hash_path(path) for path in named]
+        key = fingerprint(key, step.name, parameters.model_dump(mode="json"), files)
         if not step.saved:
             about = _about(report, what)
             workspace = _run(step, parameters, workspace, about, cancel)
