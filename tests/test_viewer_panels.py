@@ -1,5 +1,6 @@
 """The dock and its panels, driven by clicks."""
 
+import math
 import os
 import sys
 import time
@@ -11,8 +12,10 @@ import tifffile
 
 from dummy_steps import DUMMY
 from porescope import Stack
+from porescope import measure as measures
 from porescope.errors import MissingMetadata
 from porescope.io import write_stack
+from porescope.pipeline.report import EXPLAINED, explained
 
 pytest.importorskip("napari", reason="napari is not installed")
 if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
@@ -131,6 +134,14 @@ def test_from_load_to_measure(make_napari_viewer, qtbot, voltages):
     assert measure.scores.item(0, 0).text() == "solid fraction"
     value = measure.scores.item(0, 1).text()
     assert value.startswith(f"{scores['solid_fraction']:.4g} ± ")
+    shown = {
+        measure.scores.item(row, 0).text(): measure.scores.item(row, 1).text()
+        for row in range(measure.scores.rowCount())
+    }
+    assert shown["Euler number"].startswith(f"{scores['euler_number']} ± ")
+    surface = shown["specific surface, 1/µm"]
+    assert surface.startswith(f"{scores['surface_per_um']:.4g} ± ")
+    assert float(shown["share in the largest component"].split(" ± ")[0]) <= 1
 
 
 def test_a_step_shows_progress_and_greys_out_run(qtbot, dummy_panel):
@@ -203,11 +214,28 @@ def test_an_image_without_a_voxel_size_leads_to_the_load_panel(qtbot, session):
     assert "voxel size of layer 'raw'" in run(qtbot, panel)
 
 
-@pytest.mark.parametrize("section", ["align", "segment", "slices", "measure"])
-def test_a_step_without_layers_says_what_is_missing(qtbot, section):
-    dock = Dock(ViewerModel())
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize(
+    ("sections", "sentence"),
+    [
+        (("align", "crop", "clean", "positions", "segment"), "Load a stack, or tick one above."),
+        (
+            ("slices", "measure"),
+            "There are no labels yet; segment first, or choose some above.",
+        ),
+    ],
+)
+def test_a_step_without_layers_says_what_is_missing(qtbot, sections, sentence, loaded):
+    viewer = viewer_with(an_image()) if loaded else ViewerModel()
+    if loaded:
+        viewer.layers[0].visible = False
+    dock = Dock(viewer)
     qtbot.addWidget(dock)
-    assert "There are no" in run(qtbot, dock.open_section(section))
+    for section in sections:
+        panel = dock.open_section(section)
+        click(qtbot, panel.runner.run_button)
+        assert not panel.runner.running
+        assert panel.runner.message.text() == sentence
     dock.session.close()
 
 
@@ -331,6 +359,37 @@ def test_results_go_to_the_folder_of_the_settings(make_napari_viewer, tmp_path):
     session.close()
     assert not list(Path(tmp_path).iterdir())
     get_plugin_settings("napari-porescope").results.folder = ""
+
+
+def test_every_measured_number_is_shown_in_the_window_but_doubles():
+    cube = np.random.default_rng(0).integers(0, 2, (12, 12, 12))
+    measured = measures.isotropy(cube, (5, 5, 5)) | measures.morphometry(cube, (5, 5, 5))
+    measured |= measures.percolation(cube) | measures.local_thickness(cube, (5, 5, 5))
+    measured |= measures.scores(cube, cube) | measures.volume_fractions(cube)
+    numbers = {key for key, value in measured.items() if isinstance(value, int | float)}
+    told_otherwise = {
+        *("volume_fraction", "euler_per_um3", "D_xz_nm", "D_yz_nm"),
+        *(key for key in numbers if key.endswith("_uncertainty")),
+    }
+    assert numbers - told_otherwise == set(EXPLAINED) & numbers
+    of_others = {"true_solid_fraction", "tortuosity_z", "tortuosity_y", "tortuosity_x"}
+    assert set(EXPLAINED) - numbers == of_others
+
+
+@pytest.mark.parametrize(
+    ("value", "uncertainty", "text"),
+    [
+        (0.123456, 0.00314, "0.1235 ± 0.0031"),
+        (-12345, 1234.5, "-12345 ± 1200"),
+        (123456.7, 0.0, "123500 ± 0"),
+        (0.5, None, "0.5"),
+        (0.5, math.nan, "0.5"),
+        (7, None, "7"),
+    ],
+)
+def test_a_number_is_shown_without_powers_of_ten(value, uncertainty, text):
+    scores = {"euler_number": value, "euler_number_uncertainty": uncertainty, "MP": math.nan}
+    assert explained(scores) == {"Euler number": text}
 
 
 def test_images_only_are_offered_as_images(qtbot, session):

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -36,7 +36,16 @@ EXPLAINED = {
     "lpf": "anisotropy error of the lineal path",
     "diameter": "anisotropy error of the ligament diameters",
     "D_xy_nm": "ligament diameter in the xy plane, nm",
+    "surface_per_um": "specific surface, 1/µm",
+    **{f"mean_chord_{axis}_nm": f"mean chord along {axis}, nm" for axis in "zyx"},
+    "thickness_nm": "local thickness, nm",
+    "thickness_std_nm": "standard deviation of the local thickness, nm",
+    "euler_number": "Euler number",
+    **{f"percolating_{axis}": f"share percolating along {axis}" for axis in "zyx"},
+    "largest_component": "share in the largest component",
+    **{f"tortuosity_{axis}": f"tortuosity along {axis}" for axis in "zyx"},
 }
+"""What the scores that a person wants to see are called; docs/measures.md says what they mean."""
 OUTLINE = "#ffb000"
 
 
@@ -52,11 +61,7 @@ def write_report(path: Path, recipe: Recipe, workspace: Workspace) -> None:
         title=recipe.name,
         inputs=[str(path) for path in workspace.inputs],
         volumes=[_volume_row(name, stack) for name, stack in workspace.stacks()],
-        scores={
-            name: with_uncertainty(workspace.scores, key)
-            for key, name in EXPLAINED.items()
-            if workspace.scores.get(key) is not None
-        },
+        scores=explained(workspace.scores),
         figures=[
             (title, base64.b64encode(_png(figure)).decode())
             for title, figure in _figures(workspace)
@@ -93,11 +98,29 @@ def _volume_row(name: str, stack: Stack) -> dict[str, str]:
     }
 
 
-def with_uncertainty(scores: Mapping[str, Any], key: str) -> str:
-    """Return a score as text, with its uncertainty where that is known."""
-    uncertainty = scores.get(f"{key}{UNCERTAINTY}")
-    known = uncertainty is not None and math.isfinite(uncertainty)
-    return f"{scores[key]:.4g}" + (f" ± {uncertainty:.2g}" if known else "")
+def explained(scores: Mapping[str, Any]) -> dict[str, str]:
+    """Return the scores that a person wants to see, by name, with uncertainties where known."""
+    return {
+        name: " ± ".join(
+            _digits(number, digits)
+            for number, digits in ((scores[key], 4), (scores.get(f"{key}{UNCERTAINTY}"), 2))
+            if _known(number)
+        )
+        for key, name in EXPLAINED.items()
+        if _known(scores.get(key))
+    }
+
+
+def _known(number: float | None) -> TypeGuard[float]:
+    return number is not None and math.isfinite(number)
+
+
+def _digits(number: float, digits: int) -> str:
+    """Return a count as it is, and what was measured to some digits."""
+    if isinstance(number, int):
+        return str(number)
+    rounded = float(f"{number:.{digits}g}")
+    return f"{rounded:.15g}"
 
 
 def _formatted(rows: list[dict[str, Any]]) -> list[dict[str, str]]:

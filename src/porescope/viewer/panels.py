@@ -33,7 +33,7 @@ from qtpy.QtWidgets import (
 
 from porescope.errors import MissingMetadata, PorescopeError
 from porescope.pipeline.recipe import read_recipe
-from porescope.pipeline.report import EXPLAINED, with_uncertainty
+from porescope.pipeline.report import explained
 from porescope.pipeline.run import Report, run_recipe, run_step, work_folder
 from porescope.pipeline.step import Step
 from porescope.pipeline.workspace import Workspace, load_workspace
@@ -51,6 +51,11 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 NOTHING = "none"
+MISSING = {
+    "images": "Load a stack, or tick one above.",
+    "labels": "There are no labels yet; segment first, or choose some above.",
+}
+"""What to do where there is nothing for a step to work on."""
 
 
 class Panel(QWidget):
@@ -273,8 +278,13 @@ class StepPanel(Panel):
 
     def run(self) -> None:
         """Run the step on the chosen layers in a process of its own."""
-        parameters = self.step.parse(self.form.values())
         images = [self.viewer.layers[name] for name in self.chosen_images()]
+        labels = self._layers_of("labels", self.labels)
+        # The first that a step uses is what it works on; it can do without the others.
+        worked_on, *_ = self.step.uses
+        if not (images if worked_on == "images" else labels):
+            raise PorescopeError(MISSING[worked_on])
+        parameters = self.step.parse(self.form.values())
         workspace = Workspace(
             images=tuple(sorted(map(from_layer, images), key=lambda stack: stack.beam_kv or 0.0)),
             labels=self._chosen_labels("labels", self.labels),
@@ -289,7 +299,7 @@ class StepPanel(Panel):
             suffix = f" {self.step.made}".rstrip()
             return made, workspace_layers(made, suffix)
 
-        used = [*images, *self._layers_of("labels", self.labels)]
+        used = [*images, *labels]
         self.runner.start(task, lambda result: self._show(result[0], result[1], used))
 
     def chosen_images(self) -> list[str]:
@@ -347,11 +357,7 @@ class StepPanel(Panel):
 
     def show_scores(self, scores: Mapping[str, Any]) -> None:
         """Fill the table with the scores that a person wants to see."""
-        rows = [
-            (name, with_uncertainty(scores, key))
-            for key, name in EXPLAINED.items()
-            if scores.get(key) is not None
-        ]
+        rows = list(explained(scores).items())
         self.scores.setRowCount(len(rows))
         for row, (name, value) in enumerate(rows):
             self.scores.setItem(row, 0, QTableWidgetItem(name))
