@@ -3,6 +3,7 @@
 import csv
 import os
 import sys
+from colorsys import rgb_to_hsv
 
 import numpy as np
 import pytest
@@ -71,6 +72,33 @@ def test_a_click_on_a_slice_shows_it_and_the_cursor_follows(qtbot, viewer):
     assert list(cursor.get_xdata()) == [3, 3]
     viewer.dims.set_point(0, 40)
     assert list(cursor.get_xdata()) == [1, 1]
+
+
+def test_doubtful_slices_are_listed_under_the_curve_ten_at_most(qtbot, viewer):
+    curves = Curves(viewer)
+    qtbot.addWidget(curves)
+    doubts = {2: "thin", 4: "blank, taken twice"}
+    rows = [row | {"doubt": doubts.get(row["slice"], "")} for row in ROWS]
+    curves.show_tables({"positions": rows}, viewer.layers[0])
+    assert curves.doubts.text() == "slice 2: thin; slice 4: blank, taken twice"
+    assert curves.layout().indexOf(curves.doubts) > curves.layout().indexOf(canvas_of(curves))
+    many = [ROWS[0] | {"slice": index, "doubt": "thick"} for index in range(12)]
+    curves.show_tables({"positions": many}, viewer.layers[0])
+    first = "; ".join(f"slice {index}: thick" for index in range(10))
+    assert curves.doubts.text() == f"{first}; and 2 more"
+    curves.show_tables({"positions": [row | {"doubt": ""} for row in ROWS]}, viewer.layers[0])
+    assert curves.doubts.isHidden()
+
+
+def test_doubtful_bars_have_the_colour_that_the_title_names(qtbot, viewer):
+    curves = Curves(viewer)
+    qtbot.addWidget(curves)
+    curves.show_tables({"positions": ROWS}, viewer.layers[0])
+    (ax,) = canvas_of(curves).figure.axes
+    assert ax.get_title() == "Slice thickness, doubtful ones orange"
+    hues = [rgb_to_hsv(*bar.get_facecolor()[:3])[:2] for bar in ax.patches]
+    orange = [saturation > 0.5 and 20 < 360 * hue < 40 for hue, saturation in hues]
+    assert orange == [False, False, True, False]
 
 
 def test_tables_without_curves_take_no_room(qtbot, viewer):

@@ -95,7 +95,7 @@ def _correlations(axes: Sequence[Axes], rows: Rows) -> None:
 
 PLOTS = {
     "alignment": Plot("Drift that was removed", 2, _drift),
-    "positions": Plot("Slice thickness, doubtful ones red", 1, _positions),
+    "positions": Plot("Slice thickness, doubtful ones orange", 1, _positions),
     "slices": Plot("Slices and the planes of the grid", 2, _grid),
     "correlations": Plot("Correlations by axis", 2, _correlations),
 }

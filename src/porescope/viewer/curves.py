@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from porescope.pipeline.plots import PLOTS
 from porescope.stack import SLICES
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 PANEL_PX = 170
 CURSOR = "#4aa3ff"
+LISTED = 10
 
 
 class Curves(QWidget):
-    """The curves of a step's tables; a click on a slice shows it.
+    """The curves of a step's tables and the slices to doubt; a click on a slice shows it.
 
     Parameters
     ----------
@@ -38,6 +40,10 @@ class Curves(QWidget):
         self._cursors: list[Any] = []
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
+        self.doubts = QLabel()
+        self.doubts.setWordWrap(True)
+        self.doubts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._column.addWidget(self.doubts)
         self.setVisible(False)
         viewer.dims.events.current_step.connect(self._move_cursors)
 
@@ -60,6 +66,8 @@ class Curves(QWidget):
         self._layer, self._cursors = layer, []
         drawn = [(PLOTS[name], rows) for name, rows in tables.items() if name in PLOTS and rows]
         self.setVisible(bool(drawn))
+        self.doubts.setText(_doubts([row for _, rows in drawn for row in rows]))
+        self.doubts.setVisible(bool(self.doubts.text()))
         if not drawn:
             return
         panels = sum(plot.panels for plot, _ in drawn)
@@ -77,7 +85,7 @@ class Curves(QWidget):
         for ax, _ in self._cursors:
             _recolour(ax, colour)
         self._canvas.mpl_connect("button_press_event", self._clicked)
-        self._column.addWidget(self._canvas)
+        self._column.insertWidget(0, self._canvas)
         self._move_cursors()
 
     def _clicked(self, event: Any) -> None:
@@ -97,6 +105,13 @@ class Curves(QWidget):
             cursor.set_visible(ax.get_xlabel() in ("slice", "plane"))
             cursor.set_xdata([index, index])
         self._canvas.draw_idle()
+
+
+def _doubts(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return which slices to doubt and why, the first of them if there are many."""
+    doubts = [f"slice {row['slice']}: {row['doubt']}" for row in rows if row.get("doubt")]
+    more = len(doubts) - LISTED
+    return "; ".join(doubts[:LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _recolour(ax: Axes, colour: str) -> None:
