@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,15 +14,17 @@ from napari.layers import Layer, Shapes
 from numpy.typing import NDArray
 
 from porescope.errors import PorescopeError
-from porescope.stack import COLUMNS, ROWS
+from porescope.stack import COLUMNS, ROWS, SLICES
 
 if TYPE_CHECKING:
     from magicgui.widgets import LineEdit
     from napari.components import ViewerModel
 
-COLOUR = "#4aa3ff"
-# Of the image's height and width, where a new box begins and ends.
-BEGIN, END = 0.4, 0.6
+# Of the fields of a step: blue, yellow and pink, apart for colour-blind eyes too.
+COLOURS = ("#4aa3ff", "#f0e442", "#cc79a7")
+# Of the image's height and width: where a new box begins, how large it is, and how far it moves
+# where another one lies already.
+BEGIN, SIZE, SHIFT = 0.4, 0.2, 0.05
 
 
 class Boxes:
@@ -37,18 +40,44 @@ class Boxes:
         between.
     several : bool
         Whether there may be more than one box.
+    colour : str
+        Of their edges.
+    over : str, optional
+        What the boxes belong on in the first slice; without, they belong to all slices.
     """
 
-    def __init__(self, viewer: ViewerModel, name: str, line: LineEdit, several: bool) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        name: str,
+        line: LineEdit,
+        several: bool,
+        colour: str,
+        over: str | None = None,
+    ) -> None:
         self._viewer = viewer
         self._name = name
         self._line = line
         self._several = several
+        self._colour = colour
+        self._over = over
         self._layer: Shapes | None = None
         self._shape = (1, 1)
 
-    def draw(self, image: Layer | None) -> None:
+    def draw(self, image: Layer | None, others: Iterable[Boxes] = ()) -> str | None:
         """Show the boxes on an image, a new one among them, for the mouse to move.
+
+        Parameters
+        ----------
+        image : Layer, optional
+            What to draw on.
+        others : iterable of Boxes
+            Of other fields; a new box lies exactly on none of theirs either.
+
+        Returns
+        -------
+        str, optional
+            What to do with the box, where that is not plain.
 
         Raises
         ------
@@ -60,7 +89,7 @@ class Boxes:
         self._shape = image.data.shape[ROWS], image.data.shape[COLUMNS]
         boxes = self._boxes()
         if not boxes or self._several:
-            boxes.append([share * size for size in self._shape for share in (BEGIN, END)])
+            boxes.append(self._new([*boxes, *(box for other in others for box in other._boxes())]))
         if self._layer is None or self._layer not in self._viewer.layers:
             self._layer = self._viewer.add_shapes(
                 ndim=2,
@@ -68,17 +97,36 @@ class Boxes:
                 scale=image.scale[ROWS:],
                 translate=image.translate[ROWS:],
                 units=image.units[ROWS:],
-                edge_color=COLOUR,
+                edge_color=self._colour,
                 face_color="transparent",
                 edge_width=max(1.0, min(self._shape) / 150),
             )
             self._layer.events.data.connect(self._follow)
         with self._layer.events.data.blocker(self._follow):
             self._layer.data = [_corners(box) for box in boxes]
+        self._layer.visible = True
         self._layer.mode = "select"
         self._layer.selected_data = {len(boxes) - 1}
         self._viewer.layers.selection.active = self._layer
         self._write(boxes)
+        if self._over is None:
+            return None
+        self._viewer.dims.set_point(SLICES, float(image.translate[SLICES]))
+        return f"Drawn on the first slice: move it over {self._over}."
+
+    def hide(self) -> None:
+        """Take the boxes off the picture; the field keeps them."""
+        if self._layer is not None:
+            self._layer.visible = False
+
+    def _new(self, taken: list[list[float]]) -> list[float]:
+        """Return a box in the middle, or beside it where one lies already."""
+        begins = [(BEGIN + step * SHIFT) % (1 - SIZE) for step in range(round((1 - SIZE) / SHIFT))]
+        boxes = [
+            [float(round(share * size)) for size in self._shape for share in (begin, begin + SIZE)]
+            for begin in begins
+        ]
+        return next((box for box in boxes if box not in taken), boxes[0])
 
     def _boxes(self) -> list[list[float]]:
         """Return the boxes in the text; what is no box is left out."""

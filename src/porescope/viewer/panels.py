@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ from porescope.pipeline.run import Report, run_recipe, run_step, work_folder
 from porescope.pipeline.step import Step
 from porescope.pipeline.workspace import Workspace, load_workspace
 from porescope.tracking import Cancel
-from porescope.viewer.boxes import Boxes
+from porescope.viewer.boxes import COLOURS, Boxes
 from porescope.viewer.curves import Curves
 from porescope.viewer.flicker import Flicker
 from porescope.viewer.form import Form, label
@@ -56,6 +57,13 @@ MISSING = {
     "labels": "There are no labels yet; segment first, or choose some above.",
 }
 """What to do where there is nothing for a step to work on."""
+ON_FIRST_SLICE = {
+    ("align", "region"): "what stays the same, such as a fiducial",
+    ("positions", "region"): "what to compare, without the fiducial",
+    ("positions", "parallel"): "a mark along the milling direction",
+    ("positions", "inclined"): "an inclined mark",
+}
+"""What the boxes belong on that are sought in the other slices, by step and field."""
 
 
 class Panel(QWidget):
@@ -238,9 +246,13 @@ class StepPanel(Panel):
         self.form = Form(step.parameters)
         if step.parameters.model_fields:
             self.column.insertWidget(2, self.form.container.native)
-        for name, (line, button, several) in self.form.regions().items():
-            boxes = Boxes(viewer, f"{step.name} {label(name)}", line, several)
+        self._boxes: list[Boxes] = []
+        regions = self.form.regions().items()
+        for (name, (line, button, several)), colour in zip(regions, cycle(COLOURS), strict=False):
+            over = ON_FIRST_SLICE.get((step.name, name))
+            boxes = Boxes(viewer, f"{step.name} {label(name)}", line, several, colour, over)
             button.changed.connect(lambda _=None, boxes=boxes: self._draw(boxes))
+            self._boxes.append(boxes)
         self.scores = _scores_table()
         self.column.addWidget(self.scores)
         self.flicker = Flicker(viewer)
@@ -312,8 +324,8 @@ class StepPanel(Panel):
     def _draw(self, boxes: Boxes) -> None:
         chosen = self.chosen_images()
         try:
-            boxes.draw(self.viewer.layers[chosen[0]] if chosen else None)
-            self.runner.say(None)
+            others = [other for other in self._boxes if other is not boxes]
+            self.runner.say(boxes.draw(self.viewer.layers[chosen[0]] if chosen else None, others))
         except PorescopeError as error:
             self.runner.say(error)
 
@@ -327,6 +339,8 @@ class StepPanel(Panel):
     def _show(self, made: Workspace, layers: list[LayerData], used: list[Layer]) -> None:
         """Show what was made in place of what it was made of, and the numbers."""
         self._chosen.clear()
+        for boxes in self._boxes:
+            boxes.hide()
         kinds = {kind for *_, kind in layers}
         for layer in used:
             if ("image" if isinstance(layer, Image) else "labels") in kinds:
