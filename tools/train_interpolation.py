@@ -1,6 +1,6 @@
 """Train the network that fills gaps between slices, and write its weights with their card.
 
-python tools/train_interpolation.py FOLDER      about 20 minutes on one core with 16-bit floats
+python tools/train_interpolation.py FOLDER      about half an hour on one core with 16-bit floats
 python tools/train_interpolation.py FOLDER      goes on where it was stopped
 The result, FOLDER/interpolation.safetensors, ships in src/porescope/weights.
 """
@@ -13,11 +13,11 @@ from porescope.correct.interpolation.gap_training import train_gap_network
 from porescope.learn.training import TrainingParameters
 
 PARAMETERS = TrainingParameters(
-    epochs=60,
+    epochs=90,
     batch_size=16,
     learning_rate=1e-3,
     steady=0.4,
-    patience=8,
+    patience=12,
     seed=5,
 )
 
