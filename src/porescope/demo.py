@@ -14,7 +14,7 @@ from pathlib import Path
 
 from porescope.pipeline.jobs import Job
 from porescope.pipeline.recipe import Recipe, read_recipe
-from porescope.pipeline.report import EXPLAINED
+from porescope.pipeline.report import explained
 from porescope.pipeline.run import run_recipe, work_folder
 from porescope.sample_data import sample_folder
 from porescope.terminal import wait_with_bars
@@ -111,9 +111,9 @@ def take_picture(path: Path) -> str | None:
 def _summary(result: Path) -> str:
     """Return the main scores and what was written."""
     scores = json.loads((result / "scores.json").read_text(encoding="utf-8"))
-    rows = [(EXPLAINED[key], scores[key]) for key in EXPLAINED if scores.get(key) is not None]
-    width = max((len(name) for name, _ in rows), default=0)
-    lines = [f"  {name:<{width}}  {value:.4g}" for name, value in rows]
+    told = explained(scores)
+    width = max(map(len, told), default=0)
+    lines = [f"  {name:<{width}}  {value}" for name, value in told.items()]
     names = ("labels.ome.zarr", "scores.json", "report.html", PICTURE)
     written = [name for name in names if (result / name).exists()]
     return "\n".join([*lines, f"Wrote {', '.join(written)} to {result}"])
