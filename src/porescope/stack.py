@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +117,40 @@ class Stack:
     def with_data(self, data: Any, **changes: Any) -> Stack:
         """Return the same stack with other voxels, and other fields where given."""
         return replace(self, data=data, **changes)
+
+    def image(
+        self, index: int, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> np.ndarray:
+        """Return a slice, or a part of it, as float32.
+
+        Raises
+        ------
+        PorescopeError
+            If a value in it is not a number.
+        """
+        image = np.asarray(self.data[index, rows, columns], dtype=np.float32)
+        if not np.isfinite(image).all():
+            raise PorescopeError(f"Slice {index} holds values that are not numbers; mend it first.")
+        return image
+
+    def map_slices(self, change: Callable[[np.ndarray, int], np.ndarray]) -> Stack:
+        """Return the stack with every slice changed, lazily where its data are lazy.
+
+        Parameters
+        ----------
+        change : callable(image, index)
+            Returns the slice to be, of the same shape and dtype.
+        """
+        import dask.array as da
+
+        def changed(block: np.ndarray, block_info: Any = None) -> np.ndarray:
+            index = block_info[0]["array-location"][SLICES][0]
+            return change(block[0], index)[np.newaxis]
+
+        lazy = da.asarray(self.data).rechunk((1, -1, -1))
+        meta = np.empty((0, 0, 0), lazy.dtype)
+        data = da.map_blocks(changed, lazy, dtype=lazy.dtype, meta=meta)
+        return self.with_data(data if isinstance(self.data, da.Array) else data.compute())
 
     def crop(self, rows: slice, columns: slice) -> Stack:
         """Return the part between some rows and columns; ``origin_yx_nm`` tells where it lies."""

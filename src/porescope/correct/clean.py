@@ -142,19 +142,13 @@ def change_slices(stack: Stack, change: Callable[[NDArray[np.float32], int], Arr
     change : callable(image, index)
         Returns the slice to be.
     """
-    import dask.array as da
-
     dtype = stack.data.dtype
 
-    def changed(block: NDArray[Any], block_info: Any = None) -> NDArray[Any]:
-        index = block_info[0]["array-location"][SLICES][0]
-        grey = np.asarray(change(block[0].astype(np.float32), index))
+    def changed(image: NDArray[Any], index: int) -> NDArray[Any]:
+        grey = np.asarray(change(image.astype(np.float32), index))
         if dtype.kind in "ui":
             limits = np.iinfo(dtype)
             grey = np.clip(np.rint(grey), limits.min, limits.max)
-        return grey.astype(dtype)[np.newaxis]
+        return grey.astype(dtype)
 
-    lazy = da.asarray(stack.data).rechunk((1, -1, -1))
-    meta = np.empty((0, 0, 0), dtype)
-    data = da.map_blocks(changed, lazy, dtype=dtype, meta=meta)
-    return stack.with_data(data if isinstance(stack.data, da.Array) else data.compute())
+    return stack.map_slices(changed)

@@ -90,10 +90,7 @@ def compare_slices(
     seen: list[int] = []
     found: list[tuple[int, int, Values]] = []
     for index in track(range(stack.shape[SLICES]), progress, cancel):
-        image = np.asarray(stack.data[(index, *area)], dtype=np.float32)
-        if not np.isfinite(image).all():
-            raise PorescopeError(f"Slice {index} holds values that are not numbers; mend it first.")
-        detail = texture.detail(image)
+        detail = texture.detail(stack.image(index, *area))
         if detail is None:
             continue
         yardstick = texture.yardstick(detail)

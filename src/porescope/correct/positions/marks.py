@@ -160,7 +160,7 @@ def _track(
                 "draw one of 8 x 8 pixels or more."
             )
     corners = np.array([[rows.start, columns.start] for rows, columns in areas])
-    first = _image(stack, 0)
+    first = stack.image(0)
     marks = [first[area] for area in areas]
     for box, mark in zip(boxes, marks, strict=True):
         if mark.min() == mark.max():
@@ -175,7 +175,7 @@ def _track(
         places = np.full((count, len(areas), 2), np.nan)
         near = corners.copy()
         for index in track(range(count), report, cancel):
-            image = _image(stack, index)
+            image = stack.image(index)
             for number, mark in enumerate(marks):
                 found = _find(image, mark, near[number])
                 if found is not None:
@@ -191,13 +191,6 @@ def _track(
                 "box anew, about the mark and a little more."
             )
     return places
-
-
-def _image(stack: Stack, index: int) -> NDArray[np.float32]:
-    image = np.asarray(stack.data[index], dtype=np.float32)
-    if not np.isfinite(image).all():
-        raise PorescopeError(f"Slice {index} holds values that are not numbers; mend it first.")
-    return image
 
 
 def _cut(

@@ -167,21 +167,12 @@ class Alignment:
         if area is None:
             whole = (slice(0, stack.shape[ROWS]), slice(0, stack.shape[COLUMNS]))
             area = common_area([self], stack.shape) if fill is None else whole
-        place, order = self, 0 if stack.is_labels else 3
+        order = 0 if stack.is_labels else 3
 
-        def moved(block: np.ndarray, block_info: Any = None) -> np.ndarray:
-            index = block_info[0]["array-location"][SLICES][0]
-            return _moved_slice(block[0], *place.inverse(index, block[0].shape), order, fill)[
-                np.newaxis
-            ]
+        def moved(image: np.ndarray, index: int) -> np.ndarray:
+            return _moved_slice(image, *self.inverse(index, image.shape), order, fill)
 
-        import dask.array as da
-
-        lazy = da.asarray(stack.data).rechunk((1, -1, -1))
-        meta = np.empty((0, 0, 0), lazy.dtype)
-        data = da.map_blocks(moved, lazy, dtype=lazy.dtype, meta=meta)
-        whole_stack = stack.with_data(data if isinstance(stack.data, da.Array) else data.compute())
-        return whole_stack.crop(*area)
+        return stack.map_slices(moved).crop(*area)
 
     def inverse(
         self, index: int, shape: Sequence[int]

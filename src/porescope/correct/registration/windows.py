@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from porescope.errors import PorescopeError
 from porescope.stack import Stack
 
 # Larger windows are binned: noise averages out, and the place of a thousand pixels together is as
@@ -90,9 +89,7 @@ class Windows:
         starts = np.floor(middles - (np.array(self.size) - 1) / 2 + 0.5).astype(int)
         low, high = starts.min(axis=0), starts.max(axis=0) + self.size
         low, high = low.clip(0, shape), high.clip(0, shape)
-        image = np.asarray(stack.data[index, low[0] : high[0], low[1] : high[1]], dtype=np.float32)
-        if not np.isfinite(image).all():
-            raise PorescopeError(f"Slice {index} holds values that are not numbers; mend it first.")
+        image = stack.image(index, *(slice(a, b) for a, b in zip(low, high, strict=True)))
         return np.stack(
             [
                 self._spectrum(image, low, start, middle, shape) * self._turn(start - centre)
