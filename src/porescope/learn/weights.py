@@ -24,6 +24,9 @@ LARGEST_BYTES = 1 << 30
 DTYPES = (np.dtype("float16"), np.dtype("float32"))
 
 
+Setting = float | int | str
+
+
 class Card(BaseModel):
     """Where weights come from and what they reach.
 
@@ -33,6 +36,8 @@ class Card(BaseModel):
         Which network they are for, with a version: ``"gap-network/1"``.
     summary : str
         What it does, in a sentence.
+    settings : dict
+        How the network is built, and what it must be told to be used; each network reads its own.
     data : str
         What it was trained on.
     split : str
@@ -49,6 +54,7 @@ class Card(BaseModel):
 
     network: str
     summary: str
+    settings: dict[str, Setting | list[Setting]] = {}
     data: str
     split: str
     training: dict[str, float | int | str]
@@ -112,6 +118,17 @@ def load_weights(path: str | Path, network: nn.Module, name: str) -> Card:
         )
     network.load_state_dict({key: torch.from_numpy(value) for key, value in tensors.items()})
     return card
+
+
+def read_card(path: str | Path) -> Card:
+    """Return the card of a file of weights, to build the network that they are for.
+
+    Raises
+    ------
+    PorescopeError
+        As for :func:`load_weights`.
+    """
+    return _read(Path(path))[1]
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], Card]:
