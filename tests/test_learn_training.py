@@ -7,7 +7,8 @@ from porescope.errors import Cancelled
 torch = pytest.importorskip("torch")
 
 from porescope.learn.optimizer import Muon, orthogonalized  # noqa: E402
-from porescope.learn.training import TrainingParameters, train  # noqa: E402
+from porescope.learn.parameters import TrainingParameters  # noqa: E402
+from porescope.learn.training import train  # noqa: E402
 
 PARAMETERS = TrainingParameters(
     epochs=4, batch_size=8, learning_rate=0.1, steady=0.5, patience=3, seed=1

@@ -83,7 +83,7 @@ def test_the_whole_way(voltages, tmp_path):
 
 @pytest.mark.parametrize("region", [(0, 1, None, None), (None, None, 0, 1), (0, 1, 0, 1)])
 def test_a_single_row_or_column_is_reported(voltages, tmp_path, region):
-    steps = ("load", ("crop", {"region": region}), ("segment", {"clusters": 2}))
+    steps = ("load", ("crop", {"region": region}), ("segment", {"method": "kmeans", "clusters": 2}))
     out = run_recipe(recipe_for(voltages, *steps), tmp_path / "result")
     assert (out / "report.html").read_text().count("data:image/png;base64,") == 2
 

@@ -58,7 +58,9 @@ def test_lazy_is_the_same_as_whole(method):
 
 def test_the_same_seed_gives_the_same_labels():
     stacks, _ = phantom(noise=40)
-    np.testing.assert_array_equal(segment(stacks, seed=4), segment(stacks, seed=4))
+    np.testing.assert_array_equal(
+        segment(stacks, "kmeans", seed=4), segment(stacks, "kmeans", seed=4)
+    )
 
 
 def test_refusals():

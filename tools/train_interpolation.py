@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from porescope.correct.interpolation.gap_training import train_gap_network
-from porescope.learn.training import TrainingParameters
+from porescope.learn.parameters import TrainingParameters
 
 PARAMETERS = TrainingParameters(
     epochs=90,

@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sample(commands)
     _add_heightfield(commands)
     _add_simulate(commands)
+    _add_train(commands)
 
     demo = commands.add_parser("demo", help="run the sample recipe and show the result")
     demo.add_argument("--headless", action="store_true", help="open no window")
@@ -191,6 +192,27 @@ def _add_simulate(commands: Any) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier simulation")
     parser.set_defaults(run=_simulate)
+
+
+def _add_train(commands: Any) -> None:
+    from porescope.options import add_options
+    from porescope.pipeline.trainings import trainings
+
+    train = commands.add_parser(
+        "train",
+        help="train a network on your own material",
+        description="Train a network. Ctrl-C keeps what is learned so far, and the same command "
+        "goes on with it; a file named stop in the folder ends the training with the best so far.",
+    )
+    kinds = train.add_subparsers(required=True, metavar="WHAT")
+    for name, kind in trainings().items():
+        parser = kinds.add_parser(name, help=kind.summary, description=kind.summary)
+        parser.add_argument("inputs", type=Path, nargs="*", metavar="INPUT", help=kind.inputs)
+        add_options(parser, kind.parameters)
+        parser.add_argument(
+            "--out", type=Path, required=True, metavar="DIR", help="folder for the weights"
+        )
+        parser.set_defaults(run=_train, kind=name)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -324,6 +346,21 @@ def _simulate(options: argparse.Namespace) -> None:
     )
     for note in written.notes:
         print(f"porescope: {note}", file=sys.stderr)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from porescope.options import given_values
+    from porescope.pipeline.jobs import Job
+    from porescope.pipeline.trainings import find_training
+    from porescope.pipeline.trainings.training import run_training
+    from porescope.terminal import wait_with_bars
+
+    kind = find_training(options.kind)
+    parameters = kind.parse(given_values(options, kind.parameters))
+    card = wait_with_bars(Job(run_training, kind, options.inputs, options.out, parameters))
+    print(f"Wrote {options.out / kind.file}")
+    for name, score in card.scores.items():
+        print(f"  {name}: {score:.4g}")
 
 
 def _numbers(option: str, text: str | None, kind: type[Number]) -> list[Number] | None:

@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-
-from porescope.pipeline.step import Parameters
 
 SHOWN_CHOICES = 5
 BOUNDLESS = 1e9
@@ -16,7 +15,7 @@ BOUNDLESS = 1e9
 SIGNS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 
-def add_options(parser: argparse.ArgumentParser, model: type[Parameters]) -> None:
+def add_options(parser: argparse.ArgumentParser, model: type[BaseModel]) -> None:
     """Add an option for each field; the model itself reads and checks what is given."""
     for name, field in model.model_fields.items():
         parser.add_argument(
@@ -29,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser, model: type[Parameters]) -> Non
         )
 
 
-def given_values(options: argparse.Namespace, model: type[Parameters]) -> dict[str, Any]:
+def given_values(options: argparse.Namespace, model: type[BaseModel]) -> dict[str, Any]:
     """Return the options that were given, for ``parse``; commas part the numbers of a tuple."""
     given: Mapping[str, str] = vars(options)
     return {

@@ -20,12 +20,12 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import CSVLogger
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from porescope.errors import Cancelled
 from porescope.learn.optimizer import Muon
+from porescope.learn.parameters import TrainingParameters
 from porescope.learn.precision import has_fast_bfloat16
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
@@ -40,37 +40,8 @@ AVERAGED = 0.995
 STEEPEST = 1.0
 """Norm to which gradients are clipped."""
 
-
-class TrainingParameters(BaseModel):
-    """How long and how fast to learn.
-
-    Parameters
-    ----------
-    epochs : int
-        At most so many.
-    batch_size : int
-    learning_rate : float
-        At the beginning, see :class:`porescope.learn.optimizer.Muon`.
-    steady : float
-        Share of the epochs before the learning rate begins to fall, evenly, to nothing at the end.
-    patience : int
-        Epochs without a better validation loss until the training stops.
-    seed : int
-        Of the first weights and of the order of the data.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    epochs: int = Field(500, gt=0)
-    batch_size: int = Field(64, gt=0)
-    learning_rate: float = Field(1e-3, gt=0)
-    steady: float = Field(0.5, ge=0, lt=1)
-    patience: int = Field(25, gt=0)
-    seed: int = Field(0, ge=0, lt=2**32)
-
-    def share_at(self, epoch: int) -> float:
-        """Return the share of the learning rate with which an epoch learns."""
-        return min(1.0, (1 - epoch / self.epochs) / (1 - self.steady))
+STOP = "stop"
+"""A file of this name in the folder ends a training after the epoch it is in."""
 
 
 def train(
@@ -97,7 +68,8 @@ def train(
         on, so a dataset that draws at random draws new ones each time; one that is finite turns the
         number into an index itself.
     folder : str or Path
-        Gets the state of the last and of the best epoch, and a table of all epochs as CSV.
+        Gets the state of the last and of the best epoch, and a table of all epochs as CSV. A file
+        named ``stop`` in it ends the training after the epoch it is in.
     parameters : TrainingParameters
     progress, cancel
         See :mod:`porescope.tracking`; batches are counted.
@@ -133,14 +105,15 @@ def train(
             warnings.filterwarnings("ignore", module=r"lightning\.")
             trainer = lightning.Trainer(
                 max_epochs=parameters.epochs,
-                devices=1,
+                devices=max(1, torch.cuda.device_count()),
+                strategy="ddp" if torch.cuda.device_count() > 1 else "auto",
                 precision="bf16-mixed" if has_fast_bfloat16(_device()) else "32-true",
                 gradient_clip_val=STEEPEST,
                 callbacks=[
                     EMAWeightAveraging(decay=AVERAGED),
                     best,
                     EarlyStopping(MONITOR, patience=parameters.patience),
-                    _Tracking(progress, cancel),
+                    _Tracking(progress, cancel, folder / STOP),
                 ],
                 logger=CSVLogger(folder, name="", version=""),
                 enable_progress_bar=False,
@@ -195,20 +168,30 @@ class _Learner(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         values = self._loss(self.network, batch)
-        self.log_dict({f"validation_{name}": v for name, v in values.items()})
+        named = {f"validation_{name}": value for name, value in values.items()}
+        self.log_dict(named, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         optimizer = Muon(self.parameters(), self._plan.learning_rate)
+        if self._plan.plateau is not None:
+            falling = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=0.1, patience=self._plan.plateau
+            )
+            return [optimizer], [{"scheduler": falling, "monitor": MONITOR}]
         return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, self._plan.share_at)]
 
 
 class _Tracking(Callback):
-    def __init__(self, progress: Progress, cancel: Cancel) -> None:
+    def __init__(self, progress: Progress, cancel: Cancel, stop: Path) -> None:
         self._progress = progress
         self._cancel = cancel
+        self._stop = stop
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         if self._cancel():
             raise Cancelled
         batches = int(trainer.num_training_batches)
         self._progress(trainer.global_step, batches * (trainer.max_epochs or 1))
+
+    def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        trainer.should_stop = trainer.should_stop or self._stop.exists()

@@ -164,3 +164,8 @@ def shipped(name: str) -> Path:
         Such as ``"interpolation"``.
     """
     return Path(__file__).parents[1] / "weights" / f"{name}.safetensors"
+
+
+def shipped_names(prefix: str = "") -> list[str]:
+    """Return the names of weights that come with Porescope and begin with a prefix."""
+    return sorted(path.stem for path in shipped("").parent.glob(f"{prefix}*.safetensors"))

@@ -146,6 +146,7 @@ def _without(after: Workspace, before: Workspace) -> Workspace:
         images=tuple(image for image in after.images if id(image) not in known),
         labels=None if id(after.labels) in known else after.labels,
         truth=None if id(after.truth) in known else after.truth,
+        maps={name: stack for name, stack in after.maps.items() if id(stack) not in known},
     )
 
 

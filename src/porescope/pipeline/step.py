@@ -33,6 +33,7 @@ WANTED = {
     "string_type": "a text",
     "path_type": "a path",
     "tuple_type": "several values",
+    "multiple_of": "a multiple of {multiple_of}",
     "too_short": "{min_length} or more values",
     "too_long": "{max_length} values",
 }
@@ -48,7 +49,7 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-Model = TypeVar("Model", bound=Parameters)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class StepFunction(Protocol):
@@ -121,7 +122,7 @@ def parse_parameters(whose: str, model: type[Model], values: Mapping[str, Any]) 
         raise PorescopeError(_explain(whose, model, error)) from error
 
 
-def _explain(whose: str, model: type[Parameters], error: ValidationError) -> str:
+def _explain(whose: str, model: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"]) or "its parameters"
     if first["type"] == "extra_forbidden":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from porescope.geometry import Primitives
 
 INDEX = "workspace.json"
+MAPS, ZARR = "maps/", ".ome.zarr"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,8 @@ class Workspace:
         One for each voltage, lowest first.
     labels, truth : Stack, optional
         Phases as found, and as they are where that is known.
+    maps : mapping of str to Stack
+        What was found out voxel by voxel, such as how likely each is solid.
     alignments : tuple of Alignment
         As applied to the images; empty before.
     tables : mapping of str to list of rows
@@ -47,6 +50,7 @@ class Workspace:
     images: tuple[Stack, ...] = ()
     labels: Stack | None = None
     truth: Stack | None = None
+    maps: Mapping[str, Stack] = field(default_factory=dict)
     alignments: tuple[Alignment, ...] = ()
     tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     scores: Mapping[str, Any] = field(default_factory=dict)
@@ -69,6 +73,10 @@ class Workspace:
         """Return the workspace with one table more."""
         return replace(self, tables={**self.tables, name: rows})
 
+    def with_map(self, name: str, stack: Stack) -> Workspace:
+        """Return the workspace with one map more."""
+        return replace(self, maps={**self.maps, name: stack})
+
     def stacks(self) -> Iterator[tuple[str, Stack]]:
         """Yield every volume with the name of its file."""
         for index, image in enumerate(self.images):
@@ -77,6 +85,8 @@ class Workspace:
             yield "labels.ome.zarr", self.labels
         if self.truth is not None:
             yield "truth.ome.zarr", self.truth
+        for name, stack in self.maps.items():
+            yield f"{MAPS}{name}{ZARR}", stack
 
 
 def image_name(item: Stack | Alignment, index: int) -> str:
@@ -171,6 +181,11 @@ def load_workspace(folder: Path) -> tuple[Workspace, dict[int, Path]]:
         images=tuple(stack for name, stack in stacks.items() if name.startswith("images/")),
         labels=stacks.get("labels.ome.zarr"),
         truth=stacks.get("truth.ome.zarr"),
+        maps={
+            name.removeprefix(MAPS).removesuffix(ZARR): stack
+            for name, stack in stacks.items()
+            if name.startswith(MAPS)
+        },
         alignments=alignments,
         tables=tables,
         scores=scores,

@@ -1,5 +1,5 @@
 """From grey values to phases."""
 
-from porescope.segment.classical import METHODS, segment
+from porescope.segment.segment import METHODS, probability, segment
 
-__all__ = ["METHODS", "segment"]
+__all__ = ["METHODS", "probability", "segment"]

@@ -1,13 +1,11 @@
 """Segmentation by grey value alone: Otsu's threshold and k-means.
 
-Both look at the lowest voltage only, where shine-through is weakest. They decide from the histogram
-or a sample of all slices, then label voxel by voxel, so stacks larger than memory stay lazy.
+Both decide from the histogram or a sample of all slices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -15,68 +13,24 @@ from porescope.errors import PorescopeError
 from porescope.stack import SLICES, Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
-Method = Literal["otsu", "kmeans"]
-METHODS: tuple[str, ...] = get_args(Method)
-
 HISTOGRAM_BINS = 1024
 SAMPLE_VOXELS = 200_000
 
 
-def segment(
-    stacks: Stack | Sequence[Stack],
-    method: Method = "kmeans",
-    *,
-    clusters: int = 3,
-    seed: int = 0,
-    progress: Progress = no_progress,
-    cancel: Cancel = never_cancel,
-) -> Any:
-    """Tell solid from pore.
+def otsu_threshold(
+    stack: Stack, progress: Progress = no_progress, cancel: Cancel = never_cancel
+) -> float:
+    """Return the grey value that parts a stack best into two.
 
-    Parameters
-    ----------
-    stacks : Stack or sequence of Stack
-        One for each voltage, aligned and of one shape; the lowest is used.
-    method : {"otsu", "kmeans"}
-        ``otsu`` puts one threshold between two classes, ``kmeans`` clusters the grey values.
-    clusters : int
-        Number of clusters of ``kmeans``. Three stand for solid, pore and pore with shine-through;
-        the brightest is taken as solid.
-    seed : int
-        Where k-means starts.
-    progress, cancel
-        See :mod:`porescope.tracking`.
-
-    Returns
-    -------
-    uint8 array of shape (z, y, x)
-        0 for pore, 1 for solid; a dask array where the stack's data are one.
+    Raises
+    ------
+    PorescopeError
+        If all voxels are equally bright, or one is not a number.
 
     References
     ----------
-    Otsu, IEEE Trans. Syst. Man Cybern. 9 (1979) 62; the k = 3 is that of Article I of the FIB
-    tomography thesis.
+    Otsu, IEEE Trans. Syst. Man Cybern. 9 (1979) 62.
     """
-    stacks = [stacks] if isinstance(stacks, Stack) else list(stacks)
-    if not stacks:
-        raise PorescopeError("There is nothing to segment; load a stack first.")
-    if len({stack.shape for stack in stacks}) > 1:
-        shapes = ", ".join(str(stack.shape) for stack in stacks)
-        raise PorescopeError(f"The stacks differ in shape ({shapes}); align them first.")
-    lowest = min(stacks, key=lambda stack: stack.beam_kv or 0.0)
-    if method == "otsu":
-        threshold = _otsu_threshold(lowest, progress, cancel)
-    elif method == "kmeans":
-        threshold = _kmeans_threshold(lowest, clusters, seed, progress, cancel)
-    else:
-        raise PorescopeError(
-            f"There is no segmentation {method!r}; choose one of {', '.join(METHODS)}."
-        )
-    solid = lowest.data > threshold
-    return solid.astype(np.uint8)
-
-
-def _otsu_threshold(stack: Stack, progress: Progress, cancel: Cancel) -> float:
     from skimage.filters import threshold_otsu
 
     if stack.data.dtype in (np.uint8, np.uint16):
@@ -111,10 +65,24 @@ def _planes(stack: Stack, progress: Progress, cancel: Cancel) -> Iterator[np.nda
         yield plane
 
 
-def _kmeans_threshold(
-    stack: Stack, clusters: int, seed: int, progress: Progress, cancel: Cancel
+def kmeans_threshold(
+    stack: Stack,
+    clusters: int = 3,
+    seed: int = 0,
+    progress: Progress = no_progress,
+    cancel: Cancel = never_cancel,
 ) -> float:
-    """Return the grey value halfway between the two brightest clusters."""
+    """Return the grey value halfway between the two brightest clusters.
+
+    Raises
+    ------
+    PorescopeError
+        If there are fewer grey values than clusters, or one is not a number.
+
+    References
+    ----------
+    Article I of the FIB tomography thesis takes three clusters.
+    """
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 

@@ -23,6 +23,7 @@ KEY = "porescope"
 # Amber and blue stand out from grey and from each other, also for colour-blind eyes.
 SOLID_COLOUR = "#ffb000"
 TRUTH_COLOUR = "#4aa3ff"
+MAP_COLOURS = "magma"
 OTHER_COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#0072b2", "#ffffff")
 SAMPLED_PIXELS = 250_000
 MARK_PX = 12

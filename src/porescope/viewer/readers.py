@@ -11,6 +11,7 @@ from porescope.errors import MissingMetadata
 from porescope.pipeline.workspace import INDEX, Workspace, image_name, load_workspace
 from porescope.stack import Stack
 from porescope.viewer.layers import (
+    MAP_COLOURS,
     SOLID_COLOUR,
     TRUTH_COLOUR,
     LayerData,
@@ -118,6 +119,10 @@ def workspace_layers(
 ) -> list[LayerData]:
     """Return the layers of all volumes of a workspace, lowest first."""
     layers = image_layers(workspace.images, suffix, **attributes)
+    layers += [
+        to_layer_data(stack, name, visible=False, colormap=MAP_COLOURS)
+        for name, stack in workspace.maps.items()
+    ]
     if workspace.truth is not None:
         layers.append(
             labels_layer(workspace.truth, "truth", TRUTH_COLOUR, visible=workspace.labels is None)

@@ -25,8 +25,9 @@ from porescope.correct.interpolation.gap_network import (
 from porescope.correct.interpolation.gaps import Gap
 from porescope.correct.interpolation.kriging import Kriging
 from porescope.imaging.slices import gamma_shape_and_scale
+from porescope.learn.parameters import TrainingParameters
 from porescope.learn.structures import random_structure
-from porescope.learn.training import TrainingParameters, train
+from porescope.learn.training import train
 from porescope.learn.weights import Card, save_weights
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
@@ -242,7 +243,7 @@ def train_gap_network(
             f"By structure: seeds from 0 on for training, {VALIDATION_CUBES} cubes with seeds from "
             f"{VALIDATION_SEED} on to choose the epoch; the benchmark draws others."
         ),
-        training=parameters.model_dump(),
+        training=parameters.model_dump(exclude_none=True),
         scores=scores,
         versions={name: version(name) for name in ("napari-porescope", "torch", "lightning")},
     )

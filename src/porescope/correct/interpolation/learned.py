@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from porescope.correct.interpolation.gaps import Gap
 from porescope.correct.interpolation.kriging import REACH, Kriging, PreparedSlice
 from porescope.errors import PorescopeError
+from porescope.learn.tiles import tiles
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +75,7 @@ class Learned:
         seen = gap_input(gap, fields, estimate, deviation, self.plane_distance)
         network = load_network()
         evidence = np.empty_like(estimate)
-        for tile, around, inner in _tiles(estimate[0].shape):
+        for tile, around, inner in tiles(estimate[0].shape, TILE_PX, HALO_PX):
             part = seen._replace(slices=seen.slices[:, *around], logits=seen.logits[:, *around])
             evidence[:, *tile] = _logits(network, part)[:, *inner]
         return evidence
@@ -126,26 +127,3 @@ def _answer(
     slices, gap, planes = from_below(slices, gap, planes)
     back = network(-slices, -logits, gap, planes).float()
     return (there - back) / 2
-
-
-Area = tuple[slice, slice]
-
-
-def _tiles(shape: Sequence[int]) -> Iterator[tuple[Area, Area, Area]]:
-    """Yield tiles of a plane, each with what is around it, and where it lies in that.
-
-    Where they are depends on the shape of the plane alone.
-    """
-    for y, y_stop in _parts(shape[0], TILE_PX):
-        for x, x_stop in _parts(shape[1], TILE_PX):
-            top, left = max(0, y - HALO_PX), max(0, x - HALO_PX)
-            yield (
-                (slice(y, y_stop), slice(x, x_stop)),
-                (slice(top, y_stop + HALO_PX), slice(left, x_stop + HALO_PX)),
-                (slice(y - top, y_stop - top), slice(x - left, x_stop - left)),
-            )
-
-
-def _parts(size: int, step: int) -> Iterator[tuple[int, int]]:
-    for start in range(0, size, step):
-        yield start, min(size, start + step)

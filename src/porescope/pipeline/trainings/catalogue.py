@@ -1,0 +1,64 @@
+"""The trainings there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from porescope.errors import PorescopeError
+from porescope.learn.parameters import TrainingParameters
+from porescope.learn.weights import Card
+from porescope.pipeline.trainings.training import training
+from porescope.segment.parameters import SegmentationTraining
+from porescope.tracking import Cancel, Progress
+
+
+@training(
+    "segmentation",
+    inputs="aligned stacks with labels of each slice, a folder a sample, as porescope simulate "
+    "makes them",
+    file="segmentation.safetensors",
+)
+def segmentation(
+    inputs: Sequence[Path],
+    out: Path,
+    parameters: SegmentationTraining,
+    *,
+    progress: Progress,
+    cancel: Cancel,
+) -> Card:
+    """Train networks to tell solid from pore."""
+    from porescope.pipeline.trainings.samples import read_sample
+    from porescope.segment.training import train_segmentation
+
+    chosen = len(inputs) - parameters.validation
+    if chosen < 1:
+        raise PorescopeError(
+            f"Of {len(inputs)} samples {parameters.validation} would choose the epoch and none be "
+            "left to learn from; name more samples."
+        )
+    samples = [read_sample(path) for path in inputs]
+    return train_segmentation(
+        samples[:chosen], samples[chosen:], out, parameters, progress=progress, cancel=cancel
+    )
+
+
+class InterpolationTraining(TrainingParameters):
+    """How long to train; the structures are drawn."""
+
+
+@training("interpolation", inputs="nothing: structures are drawn", file="interpolation.safetensors")
+def interpolation(
+    inputs: Sequence[Path],
+    out: Path,
+    parameters: InterpolationTraining,
+    *,
+    progress: Progress,
+    cancel: Cancel,
+) -> Card:
+    """Train the network that fills gaps between slices."""
+    from porescope.correct.interpolation.gap_training import train_gap_network
+
+    if inputs:
+        raise PorescopeError("The structures to learn from are drawn; name no files.")
+    return train_gap_network(out, parameters, progress=progress, cancel=cancel)

@@ -1,0 +1,140 @@
+"""What a training is: a name, one model of parameters and a function that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
+
+from pydantic import BaseModel
+
+from porescope.errors import PorescopeError
+from porescope.pipeline.provenance import on_disk
+from porescope.pipeline.run import Report, tell_nobody
+from porescope.pipeline.step import find, parse_parameters, summary_of
+from porescope.tracking import Cancel, Progress, never_cancel
+
+if TYPE_CHECKING:
+    from porescope.learn.weights import Card
+
+
+class TrainingFunction(Protocol):
+    """From files to weights in a folder, with their card."""
+
+    def __call__(
+        self,
+        inputs: Sequence[Path],
+        out: Path,
+        parameters: Any,
+        *,
+        progress: Progress,
+        cancel: Cancel,
+    ) -> Card:
+        """Train, or go on with a training in the same folder."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training as registered.
+
+    Parameters
+    ----------
+    name : str
+        As on the command line.
+    summary : str
+        What it trains, in one sentence.
+    inputs : str
+        What it learns from.
+    parameters : type of BaseModel
+    function : callable
+    file : str
+        Name of the weights in the folder.
+    """
+
+    name: str
+    summary: str
+    inputs: str
+    parameters: type[BaseModel]
+    function: TrainingFunction
+    file: str
+
+    def parse(self, values: Mapping[str, Any]) -> BaseModel:
+        """Return checked parameters.
+
+        Raises
+        ------
+        PorescopeError
+            Naming the first parameter that is unknown or out of bounds.
+        """
+        return parse_parameters(f"Training {self.name}", self.parameters, values)
+
+
+_REGISTERED: dict[str, Training] = {}
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def training(name: str, *, inputs: str, file: str) -> Callable[[Function], Function]:
+    """Register a function as a training; its docstring's first line is the summary."""
+
+    def register(function: Function) -> Function:
+        model = get_type_hints(function)["parameters"]
+        _REGISTERED[name] = Training(name, summary_of(function), inputs, model, function, file)
+        return function
+
+    return register
+
+
+def trainings() -> dict[str, Training]:
+    """Return all trainings by name."""
+    import porescope.pipeline.trainings.catalogue  # noqa: F401  (registers them)
+
+    return dict(_REGISTERED)
+
+
+def find_training(name: str) -> Training:
+    """Return one training.
+
+    Raises
+    ------
+    PorescopeError
+        If there is none of that name.
+    """
+    return find("training", name, trainings())
+
+
+def run_training(
+    what: Training,
+    inputs: Sequence[Path],
+    out: Path,
+    parameters: BaseModel,
+    *,
+    report: Report = tell_nobody,
+    cancel: Cancel = never_cancel,
+) -> Card:
+    """Train in a folder, in which a training that was stopped goes on.
+
+    Returns
+    -------
+    Card
+        Of the weights, which lie in the folder.
+
+    Raises
+    ------
+    PorescopeError
+        If the folder holds finished weights, or lies in an input, or the inputs make no sense.
+    """
+    out = out.absolute()
+    if (out / what.file).exists():
+        raise PorescopeError(
+            f"{out} holds finished weights, {what.file}; choose another folder for new ones."
+        )
+    for path in map(on_disk, inputs):
+        if out.resolve() == path.resolve() or out.resolve() in path.resolve().parents:
+            raise PorescopeError(f"The folder {out} holds the input {path}; choose another one.")
+    out.mkdir(parents=True, exist_ok=True)
+
+    def progress(done: int, total: int) -> None:
+        report(what.name, done, total)
+
+    return what.function(inputs, out, parameters, progress=progress, cancel=cancel)

@@ -1,0 +1,60 @@
+"""Which segmentation networks to train, and how; light to import."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from porescope.errors import PorescopeError
+from porescope.learn.augmentation import Augmentation
+from porescope.learn.parameters import TrainingParameters
+
+Architecture = Literal[
+    "unet-adjacent",
+    "unet",
+    "unet3d",
+    "residual-unet3d",
+    "vnet",
+    "early-fusion",
+    "intermediate-fusion",
+]
+JOINT = ("early-fusion", "intermediate-fusion")
+"""These take all voltages at once; of the others there is one network for each."""
+
+
+def _checked_slices(slices: int) -> int:
+    if slices % 2 == 0:
+        raise PorescopeError(
+            f"A network that sees {slices} slices has none in the middle; take an odd number."
+        )
+    return slices
+
+
+class SegmentationTraining(Augmentation, TrainingParameters):
+    """Which networks to train, on what patches, changed how far, and how long."""
+
+    architecture: Architecture = Field(
+        "unet-adjacent",
+        description="network for each voltage, put together by late fusion, or one for all by "
+        "early or intermediate fusion",
+    )
+    slices: Annotated[int, AfterValidator(_checked_slices)] = Field(
+        7,
+        ge=1,
+        le=9,
+        description="that a 2D network sees at once, the one it segments in the middle; odd",
+    )
+    channels: int = Field(
+        48, ge=2, le=256, multiple_of=2, description="width of a 2D network, at half resolution"
+    )
+    patch_px: int = Field(96, ge=32, multiple_of=16, description="rows and columns of a patch")
+    stride_px: int = Field(32, ge=1, description="pixels by which patches slide over the images")
+    validation: int = Field(
+        1, ge=1, description="samples, the last that are named, which choose the best epoch"
+    )
+    epochs: int = Field(30, gt=0, description="at most so many times through the data")
+    batch_size: int = Field(16, gt=0, description="patches that are learned from at once")
+    patience: int = Field(
+        10, gt=0, description="epochs without a better validation until the training stops"
+    )

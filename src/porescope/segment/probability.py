@@ -1,0 +1,185 @@
+"""How sure trained networks are that a voxel is solid."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porescope.errors import PorescopeError, PorescopeWarning
+from porescope.learn.tiles import Tile, tiles
+from porescope.stack import ROWS, SLICES, Stack
+from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from porescope.learn.weights import Card
+    from porescope.segment.model import Segmentation, Settings, Subset
+    from porescope.segment.windows import Seen
+
+TILE_PX = 1024
+VOLUME_TILE_PX = 256
+"""Networks with 3D convolutions hold several slices at once, so their tiles are smaller."""
+HALF = 128
+"""From here on a voxel is more likely solid than not."""
+PIXEL_WITHIN = 1.25
+"""Ratio of pixel sizes up to which networks know what they see."""
+
+Fusion = Literal["late-fusion", "vote"]
+
+
+def solid_probability(
+    stacks: Sequence[Stack],
+    weights: str | Path,
+    fusion: Fusion = "late-fusion",
+    *,
+    device: str = "auto",
+    progress: Progress = no_progress,
+    cancel: Cancel = never_cancel,
+) -> NDArray[np.uint8]:
+    """Return how likely each voxel is solid.
+
+    Parameters
+    ----------
+    stacks : sequence of Stack
+        Aligned, of one shape, one for each voltage; any of those that the networks know.
+    weights : str or Path
+        Name of weights that ship, or a file of weights.
+    fusion : {"late-fusion", "vote"}
+        How networks of single voltages are put together.
+    device : {"auto", "cpu", "cuda"}
+    progress, cancel
+        See :mod:`porescope.tracking`; slices are counted.
+
+    Returns
+    -------
+    uint8 array of shape (z, y, x)
+        In 256ths, at least 128 where solid; of votes, their share. It lies in a temporary file, not
+        in memory.
+
+    Raises
+    ------
+    PorescopeError
+        If there are no such weights, or the stacks are none that they know.
+    """
+    import torch
+
+    from porescope.segment.model import load_segmentation
+
+    model, card = load_segmentation(weights)
+    subset = model.voltages([stack.beam_kv for stack in stacks])
+    _warn(stacks, model.settings, card, subset)
+    order = sorted(range(len(stacks)), key=lambda index: subset[index])
+    stacks, subset = [stacks[index] for index in order], tuple(sorted(subset))
+    where = _device(device)
+    model = model.to(where)
+    looks = _looks(stacks, model.settings.joint, cancel)
+    shape = stacks[0].shape
+    # As large as the stack may be, so not in memory; the file has no name and goes with the array.
+    with tempfile.TemporaryFile() as file:
+        likely = np.memmap(file, np.uint8, "w+", shape=shape)
+    network: Any = model.networks[subset[0]] if not model.settings.joint else model.networks[0]
+    tile_px = TILE_PX if network.planes == 1 else VOLUME_TILE_PX
+    steps = [
+        (first, tile)
+        for first in range(0, shape[SLICES], network.planes)
+        for tile in tiles(shape[ROWS:], tile_px, network.halo_px)
+    ]
+    with torch.inference_mode():
+        for first, tile in track(steps, progress, cancel):
+            share = _share(model, looks, subset, fusion, first, tile, where)
+            last = min(first + network.planes, shape[SLICES])
+            inside = share[: last - first, *tile.inside]
+            likely[first:last, *tile.place] = np.ceil(256 * inside - 1).clip(0, 255)
+    return likely
+
+
+def _looks(stacks: Sequence[Stack], joint: bool, cancel: Cancel) -> list[Seen]:
+    from porescope.segment.windows import Seen
+
+    groups = [list(stacks)] if joint else [[stack] for stack in stacks]
+    return [Seen.of(group, cancel=cancel) for group in groups]
+
+
+def _share(
+    model: Segmentation,
+    looks: Sequence[Seen],
+    subset: Subset,
+    fusion: Fusion,
+    first: int,
+    tile: Tile,
+    device: str,
+) -> NDArray[np.float32]:
+    """Return the share of solid in some planes of a tile, and what is around it."""
+    import torch
+
+    numbers = (0,) if model.settings.joint else subset
+    logits = [
+        _logits(model.networks[number], look, first, tile, device)
+        for number, look in zip(numbers, looks, strict=True)
+    ]
+    if fusion == "vote":
+        share = model.voted(logits, numbers)
+    else:
+        share = torch.sigmoid(model.fused(logits, numbers))
+    return share[0].cpu().numpy()
+
+
+def _logits(network: Any, look: Seen, first: int, tile: Tile, device: str) -> Tensor:
+    from torch.nn import functional
+
+    from porescope.learn.precision import autocast
+
+    batch = look.window(first - network.reach, network.depth, *tile.seen)
+    images, gaps_nm, present = (
+        batch[name][None].to(device) for name in ("images", "gaps_nm", "present")
+    )
+    height, width = images.shape[-2:]
+    lacking = (0, -width % network.multiple, 0, -height % network.multiple)
+    images = functional.pad(images[0], lacking, mode="replicate")[None]
+    with autocast(device):
+        logits: Tensor = network(images, gaps_nm, present)
+    return logits[..., :height, :width].float()
+
+
+def _device(device: str) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise PorescopeError("There is no GPU that PyTorch can use; take the device cpu.")
+    return device
+
+
+def _warn(stacks: Sequence[Stack], settings: Settings, card: Card, subset: Subset) -> None:
+    """Say where the images are not what the networks learned from."""
+    pixel_nm = stacks[0].spacing_nm[ROWS]
+    ratio = max(pixel_nm, settings.pixel_nm) / min(pixel_nm, settings.pixel_nm)
+    if ratio > PIXEL_WITHIN:
+        warnings.warn(
+            f"The networks learned from pixels of {settings.pixel_nm:g} nm, and these have "
+            f"{pixel_nm:g} nm: look at the result, or train on such images.",
+            PorescopeWarning,
+            stacklevel=3,
+        )
+    if not settings.joint and len(subset) < len(settings.beam_kv):
+        every = range(len(settings.beam_kv))
+        some, all_of_them = (
+            card.scores.get(settings.score_name(sorted(each)), float("nan"))
+            for each in (subset, every)
+        )
+        warnings.warn(
+            f"The networks know {settings.named(every)}, and {settings.named(sorted(subset))} "
+            f"{'is' if len(subset) == 1 else 'are'} there: on the samples that chose the networks, "
+            f"{some:.2g} % of the voxels were misplaced with so few voltages, {all_of_them:.2g} % "
+            "with all.",
+            PorescopeWarning,
+            stacklevel=3,
+        )
