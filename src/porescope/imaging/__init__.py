@@ -5,6 +5,7 @@ from porescope.imaging.electron_sample import ElectronSample, electron_sample
 from porescope.imaging.heightfield import HeightField, extract_heightfield
 from porescope.imaging.materials import Material, compound, material_names
 from porescope.imaging.montecarlo import simulate_monte_carlo
+from porescope.imaging.surrogate import load_surrogate
 from porescope.imaging.yields import backscatter_coefficient, secondary_yield
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "detector_names",
     "electron_sample",
     "extract_heightfield",
+    "load_surrogate",
     "material_names",
     "secondary_yield",
     "simulate_monte_carlo",
