@@ -20,7 +20,7 @@ from porescope.correct.positions import (
     thickness_from_images,
     thickness_from_ruler,
 )
-from porescope.errors import PorescopeError
+from porescope.errors import PorescopeError, PorescopeWarning
 from porescope.pipeline import Workspace, find_step
 from porescope.stack import Stack
 from porescope.tracking import never_cancel, no_progress
@@ -319,6 +319,19 @@ def test_voltages_that_contradict_each_other_are_refused(volume):
             progress=no_progress,
             cancel=never_cancel,
         )
+
+
+def test_positions_from_the_files_need_no_images_that_can_be_compared():
+    random = np.random.default_rng(0)
+    images = Stack(random.random((6, 40, 40), np.float32), (5, 1, 1))  # nothing in common
+    step = find_step("positions")
+    follow = {"progress": no_progress, "cancel": never_cancel}
+    workspace = Workspace(images=(images,))
+    with pytest.raises(PorescopeError):
+        step.function(workspace, step.parse({}), **follow)
+    with pytest.warns(PorescopeWarning, match="swapped ones are not noticed"):
+        placed = step.function(workspace, step.parse({"source": "files"}), **follow)
+    assert len(placed.tables["positions"]) == 6
 
 
 def test_a_step_without_what_it_needs_is_refused():

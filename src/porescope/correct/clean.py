@@ -120,9 +120,7 @@ def match_brightness(
     area = region_slices(region, stack.shape)
     ends = np.zeros((stack.shape[SLICES], 2))
     for index in track(range(stack.shape[SLICES]), progress, cancel):
-        ends[index] = np.quantile(
-            np.asarray(stack.data[(index, *area)], np.float32), (BLACK, WHITE)
-        )
+        ends[index] = np.quantile(stack.image(index, *area), (BLACK, WHITE))
         if not ends[index, 0] < ends[index, 1]:
             raise PorescopeError(
                 f"Slice {index} shows one grey value only, whose brightness matches anything; "

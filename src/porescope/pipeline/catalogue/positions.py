@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from porescope.errors import PorescopeError
+from porescope.errors import Cancelled, PorescopeError, PorescopeWarning
 from porescope.pipeline.step import Parameters, step
 from porescope.pipeline.workspace import Workspace
 from porescope.stack import SLICES, Region, Stack
@@ -66,6 +67,7 @@ def positions(
 ) -> Workspace:
     """Measure where each slice was cut, and mark the slices to doubt."""
     from porescope.correct.positions import (
+        SliceDistances,
         SlicePositions,
         compare_slices,
         positions_from_distances,
@@ -77,8 +79,18 @@ def positions(
     images = workspace.need_images()
     # Where the least shines through, slices differ by what was milled away alone.
     clearest = min(images, key=lambda image: image.beam_kv or 0.0)
-    distances = compare_slices(clearest, parameters.region, progress=progress, cancel=cancel)
-    if parameters.source == "images":
+    distances: SliceDistances | None = None
+    try:
+        distances = compare_slices(clearest, parameters.region, progress=progress, cancel=cancel)
+    except PorescopeError as error:
+        if parameters.source == "images" or isinstance(error, Cancelled):
+            raise
+        warnings.warn(
+            f"Slices cannot be compared, so swapped ones are not noticed. {error}",
+            PorescopeWarning,
+            stacklevel=2,
+        )
+    if distances is not None and parameters.source == "images":
         found = positions_from_distances(clearest, distances)
     elif parameters.source == "ruler" and parameters.angle_deg is not None:
         found = positions_from_marks(
