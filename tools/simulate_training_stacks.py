@@ -77,10 +77,10 @@ KINDS = {
 ALL = ("hierarchical", "wave", "hierarchical", "sphere", "hierarchical", "cylinder")
 PARTS = {
     "training": Part(7, 40, 0),
-    "varied": Part(7, 40, 100, ALL, (8.0, 13.0), (0.0, 0.35), (0.0, 6.0), strict=False),
+    "varied": Part(7, 24, 100, ALL, (8.0, 13.0), (0.0, 0.35), (0.0, 6.0), strict=False),
     "validation": Part(2, 32, 200),
     "validation-varied": Part(
-        2, 32, 300, ("hierarchical", "sphere"), (8.0, 13.0), (0.0, 0.35), (0.0, 6.0), strict=False
+        2, 24, 300, ("hierarchical", "sphere"), (8.0, 13.0), (0.0, 0.35), (0.0, 6.0), strict=False
     ),
     "test": Part(10, 24, 1000),
     "test-probe": Part(2, 16, 2000, probe_nm=(5.887, 5.887)),
