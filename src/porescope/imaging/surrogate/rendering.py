@@ -102,7 +102,7 @@ class Surrogate:
 
         settings = self.settings
         beam_kv = self.checked_beam_kv(beam_kv)
-        pixel_nm = self._checked_pixel_nm(pixel_nm)
+        pixel_nm = self.checked_pixel_nm(pixel_nm)
         unit_nm = self._checked_unit_nm(pixel_nm if unit_nm is None else unit_nm)
         self._check_heightfield(heightfield)
         rows, columns = heightfield.entry.shape[1:]
@@ -133,7 +133,8 @@ class Surrogate:
             "one of these, use Monte Carlo, or train weights of your own."
         )
 
-    def _checked_pixel_nm(self, pixel_nm: float | None) -> float:
+    def checked_pixel_nm(self, pixel_nm: float | None) -> float:
+        """Return the size of a pixel, or refuse one that is not known."""
         known = self.settings.pixel_nm
         if pixel_nm is not None and not abs(pixel_nm / known - 1) <= PIXEL_TOLERANCE:
             raise PorescopeError(

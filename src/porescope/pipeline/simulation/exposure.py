@@ -91,7 +91,8 @@ class Exposure:
         dimmest = min(means) if len(histories) == len(set(materials)) else 0.0  # of vacuum
         variance = float(signals[means.index(brightest)].var())
         extra = _extra_electrons(parameters, brightest, variance)
-        noise = math.sqrt(variance / parameters.electrons + brightest / extra)
+        followed = math.inf if parameters.surrogate is not None else parameters.electrons
+        noise = math.sqrt(variance / followed + brightest / extra)
         white = max(1.5 * brightest, brightest + 4 * noise)
         top = float(np.iinfo(parameters.dtype).max)
         return cls(parameters, brightest - dimmest, extra, BLACK * top, (1 - BLACK) * top / white)
@@ -143,8 +144,12 @@ def _extra_electrons(parameters: SimulationParameters, brightest: float, varianc
         wanted = (brightest / snr) ** 2
         what = f"A signal-to-noise ratio of {snr:g}"
         less = "a lower ratio"
+    elif parameters.surrogate is not None:  # whose images are free of noise
+        return parameters.electrons * brightest / variance
     else:
         return math.inf
+    if parameters.surrogate is not None:
+        return brightest / wanted if wanted > 0 else math.inf
     needed = variance / wanted if wanted > 0 else math.inf
     if needed > MOST_ELECTRONS:
         raise PorescopeError(

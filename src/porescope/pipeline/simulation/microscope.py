@@ -18,6 +18,7 @@ from porescope.imaging.noise import curtains
 from porescope.pipeline.samples import box_of, labels_of
 from porescope.pipeline.simulation.below import Below
 from porescope.pipeline.simulation.exposure import Exposure
+from porescope.pipeline.simulation.neural import Neural
 from porescope.pipeline.simulation.parameters import SimulationParameters, parse_materials
 from porescope.pipeline.simulation.plan import planned, reach_nm
 from porescope.stack import COLUMNS, ROWS, SLICES, Stack
@@ -72,6 +73,9 @@ class Microscope:
             for beam_kv in parameters.beam_kv
         )
         self.labels = labels_of(sample, self.plan.voxel_nm[0])
+        self._neural = (
+            Neural(sample, parameters, self.plan) if parameters.surrogate is not None else None
+        )
         self._below = Below(
             self.labels if isinstance(sample, Stack) else sample,
             self.plan.voxel_nm,
@@ -83,15 +87,31 @@ class Microscope:
 
     def record(self, index: int, beam: int, cancel: Cancel = never_cancel) -> Recorded:
         """Return the image of a slice, counted from 0, at one of the voltages."""
-        parameters, plan = self.parameters, self.plan
+        parameters = self.parameters
         beam_kv = parameters.beam_kv[beam]
         electron_seed, *noise_seeds = _seeds(parameters.seed, index, beam_kv)
+        if self._neural is not None:
+            signal, transmitted = self._neural.signal(index, beam, beam_kv), 0.0
+        else:
+            signal, transmitted = self._followed(index, beam, electron_seed, cancel)
+        if parameters.curtains > 0:  # of the face, and so the same at all voltages
+            signal = curtains(signal, parameters.curtains, seed=parameters.seed, slice_index=index)
+        grey = self.exposures[beam].grey(signal, noise_seeds)
+        top = np.iinfo(parameters.dtype).max
+        image = np.rint(grey).clip(0, top).astype(parameters.dtype)
+        return Recorded(image, transmitted, float((grey > top).mean()), float((grey < 0).mean()))
+
+    def _followed(
+        self, index: int, beam: int, seed: int, cancel: Cancel
+    ) -> tuple[NDArray[np.float32], float]:
+        """Return the signal of electrons, and the share of them that left below the sample."""
+        parameters, plan = self.parameters, self.plan
         z_nm, reach_nm = float(plan.slice_z_nm[index]), self._reach_nm[beam]
         ready, plane_z = self._below.plane(z_nm)
         seen = simulate_monte_carlo(
             ready,
             plane_z,
-            beam_kv=beam_kv,
+            beam_kv=parameters.beam_kv[beam],
             electrons=parameters.electrons,
             pixel_nm=plan.pixel_nm,
             shape=plan.shape,
@@ -100,18 +120,12 @@ class Microscope:
             probe_nm=parameters.probe_nm,
             detectors=(self._detector,),
             secondaries=self._detector.secondaries > 0,
-            seed=electron_seed,
+            seed=seed,
             cancel=cancel,
         )
-        signal = seen[self._detector.name]
-        if parameters.curtains > 0:  # of the face, and so the same at all voltages
-            signal = curtains(signal, parameters.curtains, seed=parameters.seed, slice_index=index)
-        grey = self.exposures[beam].grey(signal, noise_seeds)
-        top = np.iinfo(parameters.dtype).max
-        image = np.rint(grey).clip(0, top).astype(parameters.dtype)
         deep_enough = z_nm + reach_nm <= self.labels.shape[SLICES] * plan.voxel_nm[SLICES]
         transmitted = 0.0 if deep_enough else float(seen["transmitted"].mean())
-        return Recorded(image, transmitted, float((grey > top).mean()), float((grey < 0).mean()))
+        return seen[self._detector.name], transmitted
 
     def truth(self) -> tuple[Stack, Stack]:
         """Return the labels at every plane of voxels, and at the slices."""

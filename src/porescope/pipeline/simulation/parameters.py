@@ -89,6 +89,12 @@ class SimulationParameters(Parameters):
         description="what each label of the sample is: LABEL=MATERIAL, or LABEL=FORMULA:DENSITY "
         "with the density in g/cm3",
     )
+    surrogate: str | None = Field(
+        None,
+        description="weights of the neural simulator, by name or as a file, that make the images "
+        "in place of electrons, with the noise of as many; auto takes those that know the "
+        "materials",
+    )
     pixel_nm: float | None = Field(
         None,
         gt=0,

@@ -120,7 +120,7 @@ def write_simulation(
     return WrittenStacks(
         parameters.beam_kv,
         first.shape,
-        parameters.electrons * z * y * x * len(simulated.images),
+        0 if parameters.surrogate else parameters.electrons * z * y * x * len(simulated.images),
         time.perf_counter() - start,
         tuple(simulated.notes),
     )

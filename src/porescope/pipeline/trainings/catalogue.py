@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from porescope.errors import PorescopeError
+from porescope.imaging.surrogate.settings import SurrogateTraining
 from porescope.learn.parameters import TrainingParameters
 from porescope.learn.weights import Card
 from porescope.pipeline.trainings.training import training
@@ -62,3 +63,28 @@ def interpolation(
     if inputs:
         raise PorescopeError("The structures to learn from are drawn; name no files.")
     return train_gap_network(out, parameters, progress=progress, cancel=cancel)
+
+
+@training(
+    "surrogate",
+    inputs="a folder with training and validation examples, as porescope.imaging.surrogate.images "
+    "describes them",
+    file="surrogate.safetensors",
+)
+def surrogate(
+    inputs: Sequence[Path],
+    out: Path,
+    parameters: SurrogateTraining,
+    *,
+    progress: Progress,
+    cancel: Cancel,
+) -> Card:
+    """Train the neural simulator, which images heightfields in place of Monte Carlo."""
+    from porescope.imaging.surrogate.training import train_surrogate
+
+    if len(inputs) != 1:
+        raise PorescopeError(
+            "Name one folder of examples to learn from, with training and validation in it, not "
+            f"{len(inputs)}."
+        )
+    return train_surrogate(inputs[0], parameters, out, progress=progress, cancel=cancel)

@@ -1,0 +1,136 @@
+"""The neural simulator in the place of electrons: what a plane signals on average."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from porescope.errors import PorescopeError
+from porescope.geometry import Primitives
+from porescope.imaging.detectors import Detector, as_detector
+from porescope.imaging.heightfield import HeightField, extract_heightfield
+from porescope.imaging.materials import Material
+from porescope.imaging.montecarlo import FWHM_PER_DEVIATION
+from porescope.imaging.surrogate import Surrogate, load_surrogate, surrogate_names
+from porescope.pipeline.simulation.below import READY_VOXELS
+from porescope.pipeline.simulation.parameters import SimulationParameters, parse_materials
+from porescope.pipeline.simulation.plan import Plan
+from porescope.stack import COLUMNS, SLICES, Stack
+
+FITTING = "auto"
+SIGNALS = {"all-BSE": "bse", "SE": "se"}
+"""Of which detectors a surrogate's signals are."""
+DEEP_ENOUGH = 256
+"""Voxels below a plane that are looked at even where memory is short."""
+
+
+class Neural:
+    """A sample whose planes a neural simulator images.
+
+    Parameters
+    ----------
+    sample : Stack or Primitives
+    parameters : SimulationParameters
+        ``surrogate`` names the weights; ``"auto"`` takes those that know the materials.
+    plan : Plan
+
+    Raises
+    ------
+    PorescopeError
+        If the weights do not know the materials, a voltage, the pixel size or the detector, or
+        cannot do what is asked.
+    """
+
+    def __init__(
+        self, sample: Stack | Primitives, parameters: SimulationParameters, plan: Plan
+    ) -> None:
+        assert parameters.surrogate is not None
+        self._sample = sample
+        self._plan = plan
+        self._probe_px = parameters.probe_nm / FWHM_PER_DEVIATION / plan.pixel_nm
+        materials = parse_materials(parameters.materials)
+        self._surrogate = fitting_surrogate(parameters.surrogate, materials)
+        self._signal = _signal(self._surrogate, as_detector(parameters.detector))
+        for beam_kv in parameters.beam_kv:
+            self._surrogate.checked_beam_kv(beam_kv)
+        self._surrogate.checked_pixel_nm(plan.pixel_nm)
+        asked = (
+            ("a tilted beam", parameters.tilt_deg > 0),
+            ("periodic walls", parameters.walls == "periodic"),
+            ("pixels of another size than voxels", plan.pixel_nm != plan.voxel_nm[COLUMNS]),
+        )
+        for what, is_asked in asked:
+            if is_asked:
+                raise PorescopeError(f"The neural simulator knows no {what}; use Monte Carlo.")
+
+    def signal(self, index: int, beam: int, beam_kv: float) -> NDArray[np.float32]:
+        """Return what an image's pixels signal for each electron of the beam, free of noise."""
+        from scipy import ndimage
+
+        plan = self._plan
+        field = self._heightfield(float(plan.slice_z_nm[index]))
+        whole = self._surrogate.render(field, beam_kv=beam_kv, pixel_nm=plan.pixel_nm, unit_nm=1.0)[
+            self._signal
+        ]
+        if self._probe_px > 0:
+            whole = ndimage.gaussian_filter(whole, self._probe_px, mode="reflect")
+        first_px = np.array(plan.scan_start_nm(index, beam)) / plan.pixel_nm
+        rows, columns = plan.shape
+        if not np.any(first_px % 1):
+            y, x = first_px.astype(int)
+            return whole[y : y + rows, x : x + columns]
+        places = np.mgrid[:rows, :columns] + first_px[:, np.newaxis, np.newaxis]
+        moved = ndimage.map_coordinates(whole, places, order=3, mode="mirror")
+        return np.maximum(moved, 0).astype(np.float32)
+
+    def _heightfield(self, z_nm: float) -> HeightField:
+        """Return the heightfield of a plane, in nm."""
+        layers = self._surrogate.settings.layers
+        voxel_nm = self._plan.voxel_nm
+        plane_z = z_nm / voxel_nm[SLICES]
+        sample = self._sample
+        if isinstance(sample, Primitives):
+            field = extract_heightfield(sample, plane_z, layers=layers)
+            return HeightField(
+                field.entry * voxel_nm[SLICES], field.exit * voxel_nm[SLICES], field.normal
+            )
+        first = min(int(plane_z), sample.shape[SLICES] - 1)
+        depth = max(DEEP_ENOUGH, READY_VOXELS // math.prod(sample.shape[1:]))
+        labels = np.asarray(sample.data[first : first + depth])
+        return extract_heightfield(labels != 0, plane_z - first, layers=layers, spacing_nm=voxel_nm)
+
+
+def fitting_surrogate(name: str, materials: Mapping[int, Material]) -> Surrogate:
+    """Return the surrogate of that name, or with ``"auto"`` the one that knows the materials.
+
+    Raises
+    ------
+    PorescopeError
+        If there is none.
+    """
+    names = surrogate_names() if name == FITTING else [name]
+    known = {each: load_surrogate(each) for each in names}
+    for surrogate in known.values():
+        if parse_materials(surrogate.settings.materials) == materials:
+            return surrogate
+    asked = ", ".join(f"{label}={made.name}" for label, made in sorted(materials.items()))
+    there = "; ".join(f"{each} knows {s.settings.materials}" for each, s in known.items())
+    raise PorescopeError(
+        f"No weights of the neural simulator fit the materials {asked} ({there}); use Monte Carlo, "
+        "or train weights of your own with porescope train surrogate."
+    )
+
+
+def _signal(surrogate: Surrogate, detector: Detector) -> str:
+    signal = SIGNALS.get(detector.name)
+    if signal in surrogate.settings.signals:
+        assert signal is not None
+        return signal
+    known = [name for name, each in SIGNALS.items() if each in surrogate.settings.signals]
+    raise PorescopeError(
+        f"These weights of the neural simulator know the detector {' and '.join(known)}, not "
+        f"{detector.name}; take one of these, or use Monte Carlo."
+    )
