@@ -48,6 +48,8 @@ WITHIN_PX = 2
 """A pixel lies well within a phase if all pixels so far from it are of the same."""
 OUTLIER = 4.0
 """Standard deviations from which a pixel has no say in gain and offset."""
+LEAST_SPREAD = 1e-3
+"""Of the grey values' own, for images without noise."""
 SQUARE_WITHIN = 1.01
 
 Image = NDArray[Any]
@@ -432,7 +434,8 @@ class _Comparison:
             gain = np.cov(real[kept], mean[kept])[0, 1] / common if common > 0 else -1.0
             offset = real[kept].mean() - gain * mean[kept].mean()
             away = abs(real - offset - gain * mean)
-            before, kept = kept, used & (away <= OUTLIER * 1.4826 * np.median(away[used]))
+            spread = max(1.4826 * np.median(away[used]), LEAST_SPREAD * real.std())
+            before, kept = kept, used & (away <= OUTLIER * spread)
             if gain <= 0 or (kept == before).all():
                 break
         levels = [mean[used & (labels == phase)].mean() for phase in phases]
