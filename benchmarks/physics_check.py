@@ -1,6 +1,6 @@
 """Does the physics check rank segmentations without knowing the truth?
 
-python benchmarks/physics_check.py FOLDER [--imaging montecarlo|gold-epoxy] [--volumes N]
+python benchmarks/physics_check.py FOLDER [--imaging montecarlo|gold-epoxy] [--every N] ...
     FOLDER/test-NN and FOLDER/validation-00 are made by tools/simulate_training_stacks.py; prints
     the tables and stores them in results/physics_check.md; two to three minutes a volume and core
 
@@ -25,8 +25,6 @@ from porescope.segment.forest import train_forest
 
 RESULTS = Path(__file__).parent / "results" / "physics_check.md"
 MATERIALS = {0: "epoxy", 1: "gold"}
-ELECTRONS = 16
-EVERY = 2
 FLIPPED = 0.002
 TRUTH, LATE, KMEANS = "truth", "late fusion", "k-means"
 FOREST, FLIPS = "forest", "truth, border flipped"
@@ -80,9 +78,12 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--imaging", default="montecarlo")
     parser.add_argument("--volumes", type=int, default=10)
+    parser.add_argument("--electrons", type=int, default=16)
+    parser.add_argument("--every", type=int, default=2, help="image every so many slices")
+    parser.add_argument("--interpolation", default="learned")
     asked = parser.parse_args()
     by = (
-        ByMonteCarlo(MATERIALS, electrons=ELECTRONS)
+        ByMonteCarlo(MATERIALS, electrons=asked.electrons)
         if asked.imaging == "montecarlo"
         else BySurrogate(load_surrogate(asked.imaging))
     )
@@ -96,7 +97,10 @@ def main():
         found = {}
         for name, each in labels.items():
             start = time.process_time()
-            found[name] = physics_check(stacks, each, by, slices=range(0, len(truth), EVERY))
+            found[name] = physics_check(
+                stacks, each, by, interpolation=asked.interpolation,
+                slices=range(0, len(truth), asked.every),
+            )  # fmt: skip
             seconds.append(time.process_time() - start)
         rows.append({name: check.score for name, check in found.items()})
         by_slice.append({name: check.slice_scores for name, check in found.items()})
@@ -106,11 +110,11 @@ def main():
     text = [
         "# The physics check: ranking segmentations without the truth",
         f"By `physics_check.py`, imaging by {asked.imaging}"
-        + (f" ({ELECTRONS} electrons a pixel)" if asked.imaging == "montecarlo" else "")
-        + f", every second slice of {len(truth)}, 1, 2 and 4 kV, gold in epoxy; volumes that "
-        "chose nothing. Labels between slices by the learned interpolation. The misfit is about "
-        "the share of the images, in %, that shows another phase than the labels say; MP is "
-        "measured against the truth.",
+        + (f" ({asked.electrons} electrons a pixel)" if asked.imaging == "montecarlo" else "")
+        + f", one slice of {asked.every} of {len(truth)}, 1, 2 and 4 kV, gold in epoxy; volumes "
+        f"that chose nothing. Labels between slices by the interpolation {asked.interpolation}. "
+        "The misfit is about the share of the images, in %, that shows another phase than the "
+        "labels say; MP, against the truth, stands beside it.",
         "",
         "| volume | " + " | ".join(f"{name}: misfit (MP) %" for name in names) + " |",
         "|---" * (len(names) + 1) + "|",
