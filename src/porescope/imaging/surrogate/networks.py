@@ -1,7 +1,7 @@
 """The networks of the neural simulator: the paper's on ResNet encoders, and a compact one.
 
 All take channels of a heightfield, shape (batch, channels, y, x) with y and x multiples of
-their ``multiple``, and the beam's voltage, shape (batch,), as log2(kV / 2); they return signals
+:data:`MULTIPLE`, and the beam's voltage, shape (batch,), as log2(kV / 2); they return signals
 over their typical size, shape (batch, signals, y, x). This module imports torch; import it inside
 functions.
 """
@@ -17,6 +17,8 @@ from torch.nn import functional
 
 from porescope.errors import PorescopeError
 
+MULTIPLE = 16
+"""Of pixels that images must be."""
 KNOWN = 16
 """Numbers that tell a layer of the beam."""
 
@@ -24,8 +26,8 @@ KNOWN = 16
 class Network(nn.Module):
     """What all have in common."""
 
-    multiple: int
-    """Of pixels that images must be."""
+    reach_px: int | None
+    """What lies further away does not reach a pixel; none where all of an image does."""
 
 
 def make_network(name: str, channels: int, signals: int) -> Network:
@@ -76,7 +78,7 @@ class Compact(Network):
         Channels at half the resolution, a quarter of it and so on.
     """
 
-    multiple = 16
+    reach_px = 112
 
     def __init__(
         self, channels: int, signals: int, widths: tuple[int, ...] = (32, 64, 96, 128)
@@ -123,7 +125,7 @@ class ResNetUNet(Network):
     T. Dahmen et al., section 2.6.
     """
 
-    multiple = 32
+    reach_px = None
 
     def __init__(self, name: str, channels: int, signals: int) -> None:
         from monai.networks.nets.flexible_unet import FlexibleUNet
@@ -141,8 +143,10 @@ class ResNetUNet(Network):
 
     def forward(self, images: Tensor, beam: Tensor) -> Tensor:
         """Return signals over their typical size."""
-        told = beam[:, None, None, None].expand(-1, 1, *images.shape[2:])
-        return self.network(torch.cat([images, told.to(images)], dim=1))
+        y, x = images.shape[2:]
+        told = beam[:, None, None, None].expand(-1, 1, y, x)
+        whole = torch.cat([images, told.to(images)], dim=1)
+        return self.network(functional.pad(whole, (0, -x % 32, 0, -y % 32)))[..., :y, :x]
 
     def load_pretrained(self, path: str | Path) -> None:
         """Take the encoder's weights from a file as torchvision's ResNets have them.

@@ -26,8 +26,6 @@ PREFIX = "surrogate-"
 """Of files of weights that ship."""
 MARGIN_PX = 24
 """What a network is shown around an image; beyond the sample's sides it is mirrored."""
-REACH_PX = 112
-"""What lies further away does not reach a pixel of the compact network."""
 TILE_PX = 1024
 PIXEL_TOLERANCE = 0.01
 KV_TOLERANCE = 0.001
@@ -83,8 +81,8 @@ class Surrogate:
             What one unit of the heightfield's depths is; by default a pixel, as of primitives and
             of arrays without a spacing. Heightfields of stacks come in nm: 1.
         tile_px : int, optional
-            Images are worked on in tiles of so many pixels, which changes memory and nothing else
-            but rounding.
+            The compact network works on images in tiles of so many pixels, which changes memory
+            and nothing else but rounding; the others on whole images.
 
         Returns
         -------
@@ -111,7 +109,8 @@ class Surrogate:
             channels = channels.to(self._device)
             beam = torch.full((1,), math.log2(beam_kv / 2), device=self._device, dtype=self._dtype)
             signals = np.empty((len(settings.signals), rows, columns), np.float32)
-            for inner, around, place in _tiles((rows, columns), tile_px, self._network.multiple):
+            shape = (rows, columns)
+            for inner, around, place in _tiles(shape, tile_px, self._network.reach_px):
                 seen = mirrored(channels, *around)[self._shown].to(self._dtype)[None]
                 told = self._network(seen, beam)[0, :, *place].float()
                 signals[:, *inner] = told.cpu().numpy()
@@ -162,14 +161,14 @@ Area = tuple[slice, slice]
 
 
 def _tiles(
-    shape: tuple[int, int], tile_px: int, multiple: int
+    shape: tuple[int, int], tile_px: int, reach_px: int | None
 ) -> Iterator[tuple[Area, tuple[range, range], Area]]:
     """Yield parts of an image, what is shown of each, and where the part lies in that.
 
     What is shown begins and ends with the image's margin, or further from a part than the network
     reaches, at places that the network's coarser pixels have in common.
     """
-    rows, columns = (_parts(size, tile_px, multiple) for size in shape)
+    rows, columns = (_parts(size, tile_px, reach_px) for size in shape)
     for y, shown_y in rows:
         for x, shown_x in columns:
             at_y, at_x = (
@@ -179,17 +178,19 @@ def _tiles(
             yield (y, x), (shown_y, shown_x), (at_y, at_x)
 
 
-def _parts(size: int, step: int, multiple: int) -> list[tuple[slice, range]]:
-    step = max(multiple, step // multiple * multiple)
+def _parts(size: int, step: int, reach_px: int | None) -> list[tuple[slice, range]]:
+    from porescope.imaging.surrogate.networks import MULTIPLE
+
     first = -MARGIN_PX
-    last = first + math.ceil((size + 2 * MARGIN_PX) / multiple) * multiple
-    reach = math.ceil(REACH_PX / multiple) * multiple + multiple
+    last = first + math.ceil((size + 2 * MARGIN_PX) / MULTIPLE) * MULTIPLE
+    if reach_px is None:
+        return [(slice(0, size), range(first, last))]
     parts = []
     for start in range(0, size, step):
         stop = min(size, start + step)
-        shown_from = max(first, first + (start - reach - first) // multiple * multiple)
-        shown_to = min(last, first + math.ceil((stop + reach - first) / multiple) * multiple)
-        parts.append((slice(start, stop), range(shown_from, shown_to)))
+        shown_from = first + (start - reach_px - first) // MULTIPLE * MULTIPLE
+        shown_to = first + math.ceil((stop + reach_px - first) / MULTIPLE) * MULTIPLE
+        parts.append((slice(start, stop), range(max(first, shown_from), min(last, shown_to))))
     return parts
 
 

@@ -28,7 +28,7 @@ from porescope.imaging.surrogate.layouts import (
     shown_channels,
     transposed,
 )
-from porescope.imaging.surrogate.networks import Network, ResNetUNet
+from porescope.imaging.surrogate.networks import MULTIPLE, Network, ResNetUNet
 from porescope.imaging.surrogate.rendering import MARGIN_PX, NAME
 from porescope.imaging.surrogate.settings import Settings, SurrogateTraining
 from porescope.learn.training import train
@@ -247,11 +247,10 @@ def _check_parts(parts: dict[str, list[Example]], settings: Settings, batch_size
                     f"The {part} examples have {len(example.field.entry)} layers, not "
                     f"{settings.layers}; ask for fewer layers or extract them anew."
                 )
-    multiple = settings.make_network().multiple
-    if any((size + 2 * MARGIN_PX) % multiple for size in first.signals.shape[1:]):
+    if any((size + 2 * MARGIN_PX) % MULTIPLE for size in first.signals.shape[1:]):
         raise PorescopeError(
             f"The examples' images are {first.signals.shape[1]} x {first.signals.shape[2]} pixels, "
-            f"but with {MARGIN_PX} around them this network takes multiples of {multiple}."
+            f"but with {MARGIN_PX} around them networks take multiples of {MULTIPLE}."
         )
     if len(parts["training"]) < batch_size:
         raise PorescopeError(

@@ -1,0 +1,123 @@
+"""Stacks by the neural simulator: the same folder as by Monte Carlo, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+
+from porescope import Stack
+from porescope.cli import main
+from porescope.errors import PorescopeError
+from porescope.geometry import boolean_model, hierarchical_leveled_wave
+from porescope.io import read_stack, read_voltages, write_stack
+from porescope.pipeline.simulation import SimulationParameters, simulate_stack
+
+pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def gold():
+    labels = hierarchical_leveled_wave(
+        (110, 64, 64), spacing_nm=1.0, wavelengths_nm=(107.0, 12.7), solid_fractions=(0.36, 0.36),
+        waves=60, seed=5,
+    )  # fmt: skip
+    return Stack(labels.astype(np.uint8), (2.5,) * 3, is_labels=True)
+
+
+def asked(**given):
+    return SimulationParameters(
+        **({"slices": 2, "deviation_nm": 0.0, "surrogate": "auto", "probe_nm": 0.0} | given)
+    )
+
+
+def signals(simulated):
+    """Return what the pixels signal, from the factors that are told."""
+    return [
+        (np.asarray(stack.data, float) - stack.metadata["grey_of_no_signal"])
+        / stack.metadata["grey_per_signal"]
+        for stack in simulated.images
+    ]
+
+
+def test_images_and_their_noise_are_those_of_monte_carlo(gold):
+    made = simulate_stack(gold, asked(electrons=50))
+    truth = simulate_stack(gold, asked(electrons=50, surrogate=None))
+    for one, other, stack, beam_kv in zip(
+        signals(made), signals(truth), made.images, (1, 2, 4), strict=True
+    ):
+        assert stack.beam_kv == beam_kv
+        assert one.mean() == pytest.approx(other.mean(), rel=0.05)
+        np.testing.assert_array_equal(np.asarray(made.truth.data), np.asarray(truth.truth.data))
+        fine = [np.diff(each, axis=2).std() for each in (one, other)]
+        assert fine[0] == pytest.approx(fine[1], rel=0.15)
+        coarse = [each.reshape(2, 16, 4, 16, 4).mean(axis=(2, 4)).ravel() for each in (one, other)]
+        assert np.corrcoef(coarse)[0, 1] > 0.9
+
+
+def test_noise_follows_the_ratio_that_is_asked_for(gold):
+    solid = Stack(np.ones_like(gold.data), gold.spacing_nm, is_labels=True)
+    made = simulate_stack(solid, asked(snr=10.0, beam_kv=(2.0,)))
+    (signal,) = signals(made)
+    assert signal.mean() / signal.std() == pytest.approx(10.0, rel=0.1)
+
+
+def test_a_probe_blurs_and_drift_moves(gold):
+    still, blurred, moved = (
+        signals(simulate_stack(gold, asked(electrons=10**7, dtype="uint16", **given)))[1]
+        for given in ({}, {"probe_nm": 8.0}, {"drift_px": 2.0})
+    )
+    assert np.diff(blurred, axis=2).std() < 0.8 * np.diff(still, axis=2).std()
+    assert moved.shape[1] < still.shape[1]
+    made = simulate_stack(gold, asked(electrons=10**7, dtype="uint16", drift_px=2.0))
+    back = made.alignments[1].apply(made.images[1])
+    expected = np.asarray(still)[1][: back.shape[1], : back.shape[2]]
+    assert expected.shape == back.shape[1:]
+
+
+def test_the_command_writes_what_monte_carlo_writes(tmp_path, gold, capsys):
+    write_stack(tmp_path / "gold.ome.zarr", gold)
+    words = ("simulate", str(tmp_path / "gold.ome.zarr"), "--slices", "2", "--neural")
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    assert "2 slices of 64 x 64 pixels at 1, 2, 4 kV, 0 electrons" in capsys.readouterr().out
+    stacks = read_voltages(tmp_path / "out")
+    assert [stack.beam_kv for stack in stacks] == [1, 2, 4]
+    assert read_stack(tmp_path / "out" / "truth-slices.ome.zarr").shape == (2, 64, 64)
+    told = json.loads((tmp_path / "out" / "simulation.json").read_text())
+    assert told["parameters"]["surrogate"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"materials": "0=epoxy, 1=silver"},
+            r"materials 0=epoxy, 1=silver .default knows",
+        ),
+        ({"materials": "0=gold, 1=epoxy"}, "fit the materials"),
+        ({"surrogate": "default"}, "default knows 0=vacuum, 1=carbon"),
+        ({"surrogate": "nothing"}, "no weights 'nothing'"),
+        ({"beam_kv": (2.0, 3.0)}, "know 1, 2, 4 kV, not 3.0 kV"),
+        ({"detector": "SE"}, "detector all-BSE, not SE|secondary electrons epoxy"),
+        ({"detector": "EsB"}, "detector all-BSE, not EsB"),
+        ({"tilt_deg": 10.0}, "no tilted beam"),
+        ({"walls": "periodic"}, "no periodic walls"),
+        ({"pixel_nm": 5.0}, "pixels of 2.5 nm, not of 5.0 nm"),
+    ],
+)
+def test_what_the_weights_do_not_know_is_refused(gold, given, says):
+    with pytest.raises(PorescopeError, match=says):
+        simulate_stack(gold, asked(**given))
+
+
+def test_secondaries_of_primitives_can_be_shown():
+    spheres = boolean_model("sphere", porosity=0.5, shape=(60, 48, 48), radius=(5, 9), seed=3)
+    made = simulate_stack(
+        spheres,
+        asked(
+            materials="0=vacuum, 1=carbon", pixel_nm=3.0, detector="SE", beam_kv=(2.0,), mean_nm=9.0
+        ),
+    )
+    truth = np.asarray(made.truth_slices.data) > 0
+    (signal,) = signals(made)
+    assert signal[truth].mean() > 0.15
+    assert signal.shape == (2, 48, 48)
