@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from porescope.learn.blocks import ConditionedBlock
+
 TYPICAL_NM = 10.0
 """Distance of slices to which distances are compared."""
 
@@ -60,26 +62,10 @@ class SliceNetwork(nn.Module):
         raise NotImplementedError
 
 
-class _Block(nn.Module):
-    """A residual block whose middle is scaled and shifted by what is known of the distances."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        self.modulate = nn.Linear(KNOWN, 2 * channels)
-
-    def forward(self, features: Tensor, known: Tensor) -> Tensor:
-        scale, shift = self.modulate(known)[..., None, None].chunk(2, dim=1)
-        middle = self.first(functional.relu(features))
-        middle = functional.relu_(torch.addcmul(shift, middle, 1 + scale))
-        return features + self.second(middle)
-
-
 class _Blocks(nn.Module):
     def __init__(self, channels: int, count: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(_Block(channels) for _ in range(count))
+        self.blocks = nn.ModuleList(ConditionedBlock(channels, KNOWN) for _ in range(count))
 
     def forward(self, features: Tensor, known: Tensor) -> Tensor:
         for block in self.blocks:
@@ -205,13 +191,13 @@ class VolumeNetwork(SliceNetwork):
     planes = 8
     reach = 4
     multiple = 16
-    halo_px = 64
 
     def __init__(self, kind: str) -> None:
         from monai.networks.nets.unet import UNet
         from monai.networks.nets.vnet import VNet
 
         super().__init__()
+        self.halo_px = {"unet3d": 16, "residual-unet3d": 32, "vnet": 208}[kind]
         # Batch normalization throughout: any other would make a result hang on the tile.
         if kind == "vnet":
             self.network: nn.Module = VNet(out_channels=1)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from porescope.correct.interpolation.gaps import Gap
+from porescope.learn.blocks import ConditionedBlock
 
 NAME = "gap-network/1"
 
@@ -112,22 +113,6 @@ def from_below(slices: Tensor, gap: Tensor, planes: Tensor) -> tuple[Tensor, Ten
     )
 
 
-class _Conditioned(nn.Module):
-    """A residual block whose middle is scaled and shifted by what is known of the distances."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        self.modulate = nn.Linear(channels, 2 * channels)
-
-    def forward(self, features: Tensor, known: Tensor) -> Tensor:
-        scale, shift = self.modulate(known)[..., None, None].chunk(2, dim=1)
-        middle = self.first(functional.relu(features))
-        middle = functional.relu_(torch.addcmul(shift, middle, 1 + scale))
-        return features + self.second(middle)
-
-
 class GapNetwork(nn.Module):
     """Logits of missing planes.
 
@@ -147,7 +132,7 @@ class GapNetwork(nn.Module):
         )  # fmt: skip
         self.look = nn.Conv2d(4 * (2 * REACH + 1), channels, 3, padding=1)
         self.modulate = nn.Linear(channels, 2 * channels)
-        self.blocks = nn.ModuleList(_Conditioned(channels) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ConditionedBlock(channels, channels) for _ in range(blocks))
         self.correct = nn.Conv2d(channels, 4, 3, padding=1)
         nn.init.zeros_(self.correct.weight)
         nn.init.zeros_(self.correct.bias)  # type: ignore[arg-type]
