@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser, model: type[BaseModel]) -> None
             required=field.is_required(),
             default=argparse.SUPPRESS,
             metavar=_metavar(field),
-            help=_help(field).replace("%", "%%"),
+            help=told(field, SHOWN_CHOICES).replace("%", "%%"),
         )
 
 
@@ -60,7 +60,8 @@ def _metavar(field: FieldInfo) -> str:
     return "VALUE"
 
 
-def _help(field: FieldInfo) -> str:
+def told(field: FieldInfo, shown_choices: int = 0) -> str:
+    """Return a field's description, bounds, default, and choices if more than are shown."""
     bounds = [
         (SIGNS[sign], getattr(bound, sign))
         for bound in field.metadata
@@ -74,7 +75,7 @@ def _help(field: FieldInfo) -> str:
         notes.append(f"default: {','.join(map(_plain, values))}")
     text = f"{field.description} ({', '.join(notes)})" if notes else str(field.description)
     choices = _choices(field)
-    return f"{text}: {', '.join(choices)}" if len(choices) > SHOWN_CHOICES else text
+    return f"{text}: {', '.join(choices)}" if len(choices) > shown_choices else text
 
 
 def _plain(value: Any) -> str:

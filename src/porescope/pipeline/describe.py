@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic_core import PydanticUndefined
-
 from porescope.geometry import Primitives
 from porescope.io.heightfields import HeightfieldFile
+from porescope.options import told
 from porescope.pipeline.step import Step
 from porescope.stack import SLICES, Stack
 
@@ -76,9 +75,8 @@ def _positions(stack: Stack) -> str:
 
 
 def describe_step(step: Step) -> str:
-    """Return a step's summary and its parameters with defaults."""
+    """Return a step's summary and its parameters with bounds, defaults and choices."""
     lines = [f"{step.name}: {step.summary}"]
     for name, field in step.parameters.model_fields.items():
-        default = "" if field.default is PydanticUndefined else f" (default: {field.default})"
-        lines.append(f"  {name}: {field.description}{default}")
+        lines.append(f"  {name}: {told(field)}")
     return "\n".join(lines)
