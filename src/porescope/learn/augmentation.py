@@ -39,15 +39,18 @@ class Augmentation(BaseModel):
         """Draw whether something happens."""
         return bool(random.random() < self.changed)
 
-    def change(self, images: Images, random: np.random.Generator) -> Images:
-        """Return images as another microscope, or the same one on a worse day, would take them."""
+    def change(self, images: Images, random: np.random.Generator, known: slice) -> Images:
+        """Return images as another microscope, or the same one on a worse day, would take them.
+
+        Of the slices in which the truth is ``known``, those at the first voltage stay in place.
+        """
         from scipy.ndimage import gaussian_filter
 
         if self.happens(random):
             sigma = random.uniform(0, self.blur_px)
             images = gaussian_filter(images, (0, 0, sigma, sigma))
         if self.happens(random):
-            images = self._displaced(images, random)
+            images = self._displaced(images, random, known)
         each = (len(images), 1, 1, 1)
         gain = self.gain ** random.uniform(-1, 1, each)
         bright = images * gain + random.uniform(-self.offset, self.offset, each)
@@ -60,13 +63,13 @@ class Augmentation(BaseModel):
         """Draw standard deviations, small ones as often as large ones."""
         return self.noise * np.exp(random.uniform(np.log(0.05), 0, shape))
 
-    def _displaced(self, images: Images, random: np.random.Generator) -> Images:
+    def _displaced(self, images: Images, random: np.random.Generator, known: slice) -> Images:
         """Move whole voltages and, less, single slices, but not what is to be segmented."""
         most = self.displacement_px
         moves = random.integers(-most, most + 1, (*images.shape[:2], 2))
         if random.random() < 0.5:
             moves = np.broadcast_to(moves[:, :1], moves.shape).copy()
-        moves[0, images.shape[1] // 2] = 0
+        moves[0, known] = 0
         moved = np.empty_like(images)
         for place in np.ndindex(*images.shape[:2]):
             moved[place] = np.roll(images[place], moves[place].tolist(), (0, 1))

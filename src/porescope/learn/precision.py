@@ -1,8 +1,11 @@
-"""How precisely networks are evaluated."""
+"""How precisely networks are evaluated, and in which order their weights lie."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def has_fast_bfloat16(device: str = "cpu") -> bool:
@@ -22,3 +25,14 @@ def autocast(device: str = "cpu") -> Any:
     return torch.autocast(
         device.partition(":")[0], dtype=torch.bfloat16, enabled=has_fast_bfloat16(device)
     )
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """Put the weights of 2D convolutions, in place, in the order in which they are fastest."""
+    import torch
+    from torch import nn
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network

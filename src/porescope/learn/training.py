@@ -23,10 +23,10 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from porescope.errors import Cancelled
+from porescope.errors import Cancelled, PorescopeError
 from porescope.learn.optimizer import Muon
 from porescope.learn.parameters import TrainingParameters
-from porescope.learn.precision import has_fast_bfloat16
+from porescope.learn.precision import channels_last, has_fast_bfloat16
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
 Batch = dict[str, Tensor]
@@ -41,7 +41,7 @@ STEEPEST = 1.0
 """Norm to which gradients are clipped."""
 
 STOP = "stop"
-"""A file of this name in the folder ends a training after the epoch it is in."""
+"""A file of this name ends a training."""
 
 
 def train(
@@ -52,6 +52,7 @@ def train(
     folder: str | Path,
     parameters: TrainingParameters,
     *,
+    stop: Path | None = None,
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
 ) -> tuple[nn.Module, dict[str, float]]:
@@ -68,9 +69,11 @@ def train(
         on, so a dataset that draws at random draws new ones each time; one that is finite turns the
         number into an index itself.
     folder : str or Path
-        Gets the state of the last and of the best epoch, and a table of all epochs as CSV. A file
-        named ``stop`` in it ends the training after the epoch it is in.
+        Gets the state of the last and of the best epoch, and a table of all epochs as CSV.
     parameters : TrainingParameters
+    stop : Path, optional
+        If such a file exists, the training ends after the epoch it is in; ``stop`` in the folder
+        by default.
     progress, cancel
         See :mod:`porescope.tracking`; batches are counted.
 
@@ -83,6 +86,8 @@ def train(
 
     Raises
     ------
+    PorescopeError
+        If the folder holds a training of another network, or something else under its names.
     Cancelled
         If ``cancel()`` became true; the epochs that were finished are kept in the folder.
     """
@@ -112,8 +117,8 @@ def train(
                 callbacks=[
                     EMAWeightAveraging(decay=AVERAGED),
                     best,
-                    EarlyStopping(MONITOR, patience=parameters.patience),
-                    _Tracking(progress, cancel, folder / STOP),
+                    _EarlyStopping(MONITOR, patience=parameters.patience),
+                    _Tracking(progress, cancel, stop or folder / STOP),
                 ],
                 logger=CSVLogger(folder, name="", version=""),
                 enable_progress_bar=False,
@@ -121,14 +126,37 @@ def train(
                 num_sanity_val_steps=0,
             )
             ckpt_path = last if last.exists() else None
+            if ckpt_path:
+                _weights(ckpt_path, learner)
             trainer.fit(learner, new, same, ckpt_path=ckpt_path, weights_only=True)
-            learner.load_state_dict(
-                torch.load(best.best_model_path, weights_only=True)["state_dict"]
-            )
+            learner.load_state_dict(_weights(best.best_model_path, learner))
             (scores,) = trainer.validate(learner, same, verbose=False)
     finally:
         quiet.setLevel(level)
     return learner.network.cpu().eval(), dict(scores)
+
+
+def _weights(path: str | Path, learner: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of an epoch, never unpickling, if they are of this network.
+
+    Raises
+    ------
+    PorescopeError
+        If they are of another, or the file is none of a training.
+    """
+    try:
+        weights: dict[str, Tensor] = torch.load(path, weights_only=True)["state_dict"]
+        given = {name: value.shape for name, value in weights.items()}
+    except Exception as error:  # whatever a file that is anything makes of torch.load
+        raise PorescopeError(
+            f"{path} is no state of a training that can be read; choose another folder."
+        ) from error
+    if given != {name: value.shape for name, value in learner.state_dict().items()}:
+        raise PorescopeError(
+            f"{path} is of the training of another network; choose another folder, or go on with "
+            "the same parameters."
+        )
+    return weights
 
 
 def _device() -> str:
@@ -156,7 +184,7 @@ class _Onwards(Sampler[int]):
 class _Learner(lightning.LightningModule):
     def __init__(self, network: nn.Module, loss: Loss, parameters: TrainingParameters) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = channels_last(network)
         self._loss = loss
         self._plan = parameters
 
@@ -179,6 +207,13 @@ class _Learner(lightning.LightningModule):
             )
             return [optimizer], [{"scheduler": falling, "monitor": MONITOR}]
         return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, self._plan.share_at)]
+
+
+class _EarlyStopping(EarlyStopping):
+    """Does not learn on, either, where a training that it had ended is taken up."""
+
+    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        trainer.should_stop = self.wait_count >= self.patience
 
 
 class _Tracking(Callback):

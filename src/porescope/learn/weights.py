@@ -74,7 +74,7 @@ def save_weights(path: str | Path, tensors: Mapping[str, np.ndarray], card: Card
 
     path = Path(path)
     with np.errstate(over="ignore"):
-        halves = {name: np.ascontiguousarray(values, "f2") for name, values in tensors.items()}
+        halves = {name: np.asarray(values, "f2", order="C") for name, values in tensors.items()}
     for name, values in halves.items():
         if not np.isfinite(values).all():
             raise PorescopeError(f"The weights {name} are too large or no numbers; train again.")

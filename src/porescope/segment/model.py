@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from porescope.errors import PorescopeError
+from porescope.learn.precision import channels_last
 from porescope.learn.weights import Card, load_weights, read_card, shipped, shipped_names
 from porescope.segment.networks import (
     Ensemble,
@@ -23,7 +25,7 @@ from porescope.segment.networks import (
     SliceUNet,
     VolumeNetwork,
 )
-from porescope.segment.parameters import JOINT, Architecture
+from porescope.segment.parameters import JOINT, Architecture, Channels, Slices
 
 NAME = "segmentation/1"
 MOST_VOLTAGES = 8
@@ -49,12 +51,14 @@ class Settings(BaseModel):
         Of the images it learned from.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     architecture: Architecture = "unet-adjacent"
-    beam_kv: tuple[float, ...] = Field(min_length=1, max_length=MOST_VOLTAGES)
-    slices: int = Field(7, ge=1, le=9)
-    channels: int = Field(48, ge=2, le=256, multiple_of=2)
+    beam_kv: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        min_length=1, max_length=MOST_VOLTAGES
+    )
+    slices: Slices = 7
+    channels: Channels = 48
     pixel_nm: float = Field(gt=0)
 
     @property
@@ -204,12 +208,12 @@ def _load(path: Path, _changed: int) -> tuple[Segmentation, Card]:
         raise PorescopeError(f"{path} holds weights of {card.network!r:.80}, not of {NAME!r}.")
     try:
         settings = Settings.model_validate(card.settings)
-    except ValidationError as error:
+    except (ValidationError, PorescopeError) as error:
         raise PorescopeError(
             f"{path} describes networks that this version of Porescope cannot build."
         ) from error
     with torch.random.fork_rng(devices=[]):
         model = Segmentation(settings)
     load_weights(path, model, NAME)
-    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    channels_last(model.eval())
     return model, card

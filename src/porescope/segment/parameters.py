@@ -31,6 +31,11 @@ def _checked_slices(slices: int) -> int:
     return slices
 
 
+Slices = Annotated[int, Field(ge=1, le=9), AfterValidator(_checked_slices)]
+Channels = Annotated[int, Field(ge=2, le=256, multiple_of=2)]
+"""Of what a network can be built."""
+
+
 class SegmentationTraining(Augmentation, TrainingParameters):
     """Which networks to train, on what patches, changed how far, and how long."""
 
@@ -39,15 +44,10 @@ class SegmentationTraining(Augmentation, TrainingParameters):
         description="network for each voltage, put together by late fusion, or one for all by "
         "early or intermediate fusion",
     )
-    slices: Annotated[int, AfterValidator(_checked_slices)] = Field(
-        7,
-        ge=1,
-        le=9,
-        description="that a 2D network sees at once, the one it segments in the middle; odd",
+    slices: Slices = Field(
+        7, description="that a 2D network sees at once, the one it segments in the middle; odd"
     )
-    channels: int = Field(
-        48, ge=2, le=256, multiple_of=2, description="width of a 2D network, at half resolution"
-    )
+    channels: Channels = Field(48, description="width of a 2D network, at half resolution")
     patch_px: int = Field(96, ge=32, multiple_of=16, description="rows and columns of a patch")
     stride_px: int = Field(32, ge=1, description="pixels by which patches slide over the images")
     validation: int = Field(

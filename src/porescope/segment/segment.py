@@ -31,6 +31,7 @@ CLASSICAL = ("otsu", "kmeans")
 BY_NETWORKS = tuple(name for name in METHODS if name not in (*CLASSICAL, "forest"))
 LOWEST_ALONE = (*CLASSICAL, "unet", "unet-adjacent", "unet3d")
 """These look at the lowest voltage only, where shine-through is weakest."""
+VOLUME_NETWORKS = ("unet3d", "residual-unet3d", "vnet")
 OWN_WEIGHTS = ("unet", "unet3d", "early-fusion", "intermediate-fusion")
 """Their weights lie in files of their own; the others share the networks of late fusion."""
 DEFAULT_WEIGHTS = "gold-epoxy"
@@ -142,10 +143,15 @@ def probability(
         In 256ths; at least 128 where :func:`segment` says solid.
     """
     stacks = _checked(stacks)
+    if method not in BY_NETWORKS:
+        raise PorescopeError(
+            f"No network segments by {method!r}; choose one of {', '.join(BY_NETWORKS)}."
+        )
     if method in LOWEST_ALONE:
         stacks = [lowest_voltage(stacks)]
     if method in OWN_WEIGHTS and Path(weights).suffix != ".safetensors":
         weights = f"{weights}-{method}"
+    _check_method(method, weights)
     return solid_probability(
         stacks,
         weights,
@@ -154,6 +160,19 @@ def probability(
         progress=progress,
         cancel=cancel,
     )
+
+
+def _check_method(method: str, weights: str | Path) -> None:
+    """Refuse weights of networks that a method does not mean."""
+    from porescope.segment.model import load_segmentation
+
+    settings = load_segmentation(weights)[0].settings
+    own = "unet3d" if settings.architecture in VOLUME_NETWORKS else settings.architecture
+    if method != own and (settings.joint or method not in ("late-fusion", "vote")):
+        raise PorescopeError(
+            f"The weights {weights} are of {settings.architecture}; choose the method {own}, or "
+            f"weights for {method}."
+        )
 
 
 def lowest_voltage(stacks: Sequence[Stack]) -> Stack:

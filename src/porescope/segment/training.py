@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader
 
 from porescope.errors import PorescopeError
 from porescope.learn.precision import autocast
-from porescope.learn.training import train
+from porescope.learn.training import STOP, train
 from porescope.learn.weights import Card, save_weights
-from porescope.segment.model import NAME, Segmentation, Settings
+from porescope.segment.model import MOST_VOLTAGES, NAME, Segmentation, Settings
 from porescope.segment.parameters import SegmentationTraining
 from porescope.segment.windows import Batch, Example, Windows
 from porescope.stack import ROWS, Stack
@@ -89,7 +89,8 @@ def train_segmentation(
         Of different samples, all at the same voltages. The second chooses the epoch, and what puts
         the voltages together is fitted to it.
     folder : str or Path
-        A training that was stopped there goes on.
+        A training that was stopped there goes on. A file named ``stop`` in it ends the training
+        of each network after the epoch it is in.
     parameters : SegmentationTraining
     progress, cancel
         See :mod:`porescope.tracking`.
@@ -125,6 +126,7 @@ def train_segmentation(
             _windows(validation, group, settings, parameters),
             folder / named,
             parameters,
+            stop=folder / STOP,
             progress=report,
             cancel=cancel,
         )
@@ -160,6 +162,11 @@ def _settings(
         raise PorescopeError(
             "All samples need stacks of the same, known voltages; these have "
             f"{' and '.join(map(str, sorted(beams, key=str)))} kV."
+        )
+    if len(first) > MOST_VOLTAGES or len(set(first)) < len(first):
+        raise PorescopeError(
+            f"Samples have one stack for each of {MOST_VOLTAGES} voltages at most; these have "
+            f"{first} kV."
         )
     pixels = sorted({sample.truth.spacing_nm[ROWS] for sample in (*training, *validation)})
     return Settings(

@@ -17,7 +17,7 @@ from porescope.errors import PorescopeError
 from porescope.learn.augmentation import Augmentation, turned
 from porescope.segment.levels import Levels, levels_of
 from porescope.segment.networks import TYPICAL_NM, SliceNetwork
-from porescope.stack import SLICES, Stack
+from porescope.stack import COLUMNS, ROWS, SLICES, Stack
 from porescope.tracking import Cancel, never_cancel
 
 Batch = dict[str, Tensor]
@@ -97,14 +97,20 @@ class Example:
         Raises
         ------
         PorescopeError
-            If shapes differ, or the truth has other labels than 0 and 1.
+            If shapes differ, or the truth has other labels than 0 and 1, or only one of them.
         """
-        if any(stack.shape != truth.shape for stack in stacks):
+        for stack in stacks:
+            if stack.shape != truth.shape:
+                raise PorescopeError(
+                    f"The labels have the shape {truth.shape}, the images {stack.shape}; give "
+                    "labels of each slice of the images."
+                )
+        least, most = int(np.asarray(truth.data.min())), int(np.asarray(truth.data.max()))
+        if least == most:
             raise PorescopeError(
-                f"The labels have the shape {truth.shape}, the images {stacks[0].shape}; give "
-                "labels of each slice of the images."
+                f"All labels of a sample are {most}; learn from samples with both solid, label 1, "
+                "and pore, label 0."
             )
-        most = int(np.asarray(truth.data.max()))
         if most > 1:
             raise PorescopeError(
                 f"Networks tell solid, label 1, from pore, label 0, but there is a label {most}; "
@@ -146,9 +152,9 @@ class Windows(Dataset[Batch]):
         self._places = [
             (which, z, y, x)
             for which, example in enumerate(examples)
-            for z in range(0, _last(example.truth.shape[SLICES], self._planes) + 1, self._planes)
-            for y in _starts(example.truth.shape[1], edge, stride)
-            for x in _starts(example.truth.shape[2], edge, stride)
+            for z in _starts(example.truth.shape[SLICES], self._planes, self._planes, "slices")
+            for y in _starts(example.truth.shape[ROWS], edge, stride, "rows")
+            for x in _starts(example.truth.shape[COLUMNS], edge, stride, "columns")
         ]
 
     def __len__(self) -> int:
@@ -164,17 +170,18 @@ class Windows(Dataset[Batch]):
         which, z, y, x = self._places[order[item]]
         example, change = self._examples[which], self._augmentation
         stretch = change.stretch ** random.uniform(-1, 1) if change.happens(random) else 1.0
-        room = min(example.truth.shape[1:])
+        room = min(example.truth.shape[ROWS:])
         edge = min(round(self._edge * stretch), room)
         y, x = (
             min(start, size - edge)
-            for start, size in zip((y, x), example.truth.shape[1:], strict=True)
+            for start, size in zip((y, x), example.truth.shape[ROWS:], strict=True)
         )
         batch = self._window(example, z, y, x, edge)
         if edge != self._edge:
             batch = _resized(batch, self._edge)
         images, truth = turned(batch["images"].numpy(), batch["truth"].numpy(), random)
-        changed = change.change(images, random) * batch["present"].numpy()[:, None, None]
+        known = slice(self._reach, self._reach + self._planes)
+        changed = change.change(images, random, known) * batch["present"].numpy()[:, None, None]
         return {**batch, "images": torch.from_numpy(changed), "truth": torch.from_numpy(truth)}
 
     def _window(self, example: Example, z: int, y: int, x: int, edge: int) -> Batch:
@@ -202,21 +209,17 @@ def _resized(batch: Batch, edge: int) -> Batch:
     }
 
 
-def _last(size: int, length: int) -> int:
-    return max(size - length, 0)
-
-
-def _starts(size: int, edge: int, stride: int) -> list[int]:
-    """Return where windows begin, so that the last ends where the image does.
+def _starts(size: int, edge: int, stride: int, counted: str) -> list[int]:
+    """Return where windows begin, so that the last ends where the stack does.
 
     Raises
     ------
     PorescopeError
-        If the image is smaller than a window.
+        If the stack is smaller than a window.
     """
     if size < edge:
         raise PorescopeError(
-            f"Images to learn from are {edge} pixels wide and high at least, not {size}; take "
-            "smaller patches or larger images."
+            f"A stack to learn from has {size} {counted}, but what is learned from at once has "
+            f"{edge}; take larger stacks, or smaller patches."
         )
     return sorted({*range(0, size - edge, stride), size - edge})

@@ -122,7 +122,8 @@ def run_training(
     Raises
     ------
     PorescopeError
-        If the folder holds finished weights, or lies in an input, or the inputs make no sense.
+        If the folder holds finished weights, or it and an input lie in one another, or the inputs
+        make no sense.
     """
     out = out.absolute()
     if (out / what.file).exists():
@@ -130,8 +131,11 @@ def run_training(
             f"{out} holds finished weights, {what.file}; choose another folder for new ones."
         )
     for path in map(on_disk, inputs):
-        if out.resolve() == path.resolve() or out.resolve() in path.resolve().parents:
-            raise PorescopeError(f"The folder {out} holds the input {path}; choose another one.")
+        here, there = out.resolve(), path.resolve()
+        if here == there or here in there.parents or there in here.parents:
+            raise PorescopeError(
+                f"The folder {out} and the input {path} lie in one another; choose another folder."
+            )
     out.mkdir(parents=True, exist_ok=True)
 
     def progress(done: int, total: int) -> None:
