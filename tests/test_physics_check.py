@@ -128,7 +128,7 @@ def test_noise_of_neither_side_counts():
     planes = solid(16, 64)
     stacks = recorded(planes, Fading(), noise=20)
     found = physics_check(stacks, whole(planes), Fading(noise=0.15))
-    np.testing.assert_allclose(found.gain, (500, 300), rtol=0.03)
+    np.testing.assert_allclose(found.gain, (500, 300), rtol=0.015)
     # Noise alone has a variance of 1.8 and 5 % of the squared contrast, that simulated 25 %.
     assert abs(found.score) < 0.6
 
@@ -142,6 +142,19 @@ def test_what_lies_below_a_slice_is_seen_where_the_beam_reaches_it():
     np.testing.assert_allclose(found.misfit[0], 0, atol=1e-3)
     bad = np.flatnonzero(found.misfit[1] > 0.1)
     assert bad.tolist() == [3]
+
+
+def test_a_voltage_counts_the_less_the_deeper_it_looks():
+    planes = solid()
+    wrong = planes.copy()
+    wrong[1::4] = 0
+    found = physics_check(recorded(planes, Fading()), whole(wrong), Fading(), slices=range(7))
+    assert found.misfit[1].mean() > 0.1
+    assert found.score == pytest.approx(
+        (found.misfit[0].mean() + found.misfit[1].mean() / 4) / 1.25
+    )
+    expected = (found.misfit[0] + found.misfit[1] / 4) / 1.25
+    np.testing.assert_allclose(found.slice_scores, expected)
 
 
 def test_slices_that_look_deeper_than_the_volume_have_no_misfit_but_a_residual():

@@ -43,11 +43,13 @@ from porescope.tracking import Cancel, Progress, never_cancel, no_progress, trac
 
 READY_VOXELS = 1 << 26
 """So many are made ready for imaging at once, unless a single slice needs more."""
-PIXELS_OF_A_FIT = 200_000
-WITHIN_PX = 2
-"""A pixel lies well within a phase if all pixels so far from it are of the same."""
+WITHIN_PX = (2, 1, 0)
+"""A pixel lies well within a phase if all pixels so far from it are of the same; where no pixels
+of two phases do, nearer ones must be."""
+BLOCK_PX, LEAST_PX = 16, 5
+"""Gain and offset are fitted to means over a phase in a block, of at least so many pixels."""
 OUTLIER = 4.0
-"""Standard deviations from which a pixel has no say in gain and offset."""
+"""Standard deviations from which a block has no say in gain and offset."""
 LEAST_SPREAD = 1e-3
 """Of the grey values' own, for images without noise."""
 SQUARE_WITHIN = 1.01
@@ -73,6 +75,9 @@ class PhysicsCheck:
         One for each voltage, of those slices, float32: real less simulated image in units of the
         contrast between phases. In slices without a misfit they tell less, for what lies below the
         last slice is taken as what lies above it, mirrored.
+    weights : tuple of float
+        Of each voltage in a mean over voltages: the inverse of the depth that its images look to,
+        for the deeper they do, the more they show of what the labels do not hold but interpolate.
     gain, offset, contrast : tuples of float
         One for each voltage: grey value = offset + gain x simulated signal for each electron, and
         the grey values between the brightest and the darkest phase.
@@ -83,6 +88,7 @@ class PhysicsCheck:
     beam_kv: tuple[float, ...]
     misfit: NDArray[np.float64]
     residuals: tuple[Stack, ...]
+    weights: tuple[float, ...]
     gain: tuple[float, ...]
     offset: tuple[float, ...]
     contrast: tuple[float, ...]
@@ -90,16 +96,20 @@ class PhysicsCheck:
     @property
     def score(self) -> float:
         """Mean misfit in %, the lower the better; NaN where no slice has any."""
-        known = self.misfit[~np.isnan(self.misfit)]
-        return float(known.mean()) if known.size else math.nan
+        with np.errstate(invalid="ignore"):
+            by_beam = np.nansum(self.misfit, axis=1) / (~np.isnan(self.misfit)).sum(axis=1)
+        return float(self._over_voltages(by_beam[:, np.newaxis])[0])
 
     @property
     def slice_scores(self) -> NDArray[np.float64]:
         """Mean misfit of each slice in %, over the voltages that tell; NaN where none does."""
-        known = ~np.isnan(self.misfit)
-        total = np.where(known, self.misfit, 0).sum(axis=0)
-        count = known.sum(axis=0)
-        return np.where(count, total / np.maximum(count, 1), np.nan)
+        return self._over_voltages(self.misfit)
+
+    def _over_voltages(self, misfit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mean over the first axis of what is known."""
+        weights = np.array(self.weights)[:, np.newaxis] * ~np.isnan(misfit)
+        with np.errstate(invalid="ignore"):
+            return np.nansum(weights * misfit, axis=0) / weights.sum(axis=0)
 
     def rows(self) -> list[dict[str, float]]:
         """Return a row for each slice: its number, depth, score, and misfit at each voltage."""
@@ -182,10 +192,8 @@ def physics_check(
             ready_group, ready = group, volume.ready(group)
         pair = volume.images(ready, index, beams_kv[beam])
         to_fit = fitted[beam, chosen.index(index)]
-        thinning = max(1, int(fitted[beam].sum()) * pair[0].size // PIXELS_OF_A_FIT)
-        compared[beam].add(
-            stacks[beam].image(index), *pair, volume.surface(index) if to_fit else None, thinning
-        )
+        surface = volume.surface(index) if to_fit else None
+        compared[beam].add(stacks[beam].image(index), *pair, surface)
         if not lazy:
             simulated[beam].append(_mean(pair))
     fits = [each.fit(kv) for each, kv in zip(compared, beams_kv, strict=True)]
@@ -212,6 +220,7 @@ def physics_check(
             stack.with_data(data, slice_z_nm=slice_z_nm).with_history("physics_check")
             for stack, data in zip(stacks, residuals, strict=True)
         ),
+        tuple(1 / imaging.depth_nm(kv, volume.solid_share) for kv in beams_kv),
         *(tuple(each) for each in zip(*fits, strict=True)),
     )
 
@@ -392,26 +401,20 @@ class _Comparison:
 
     def __init__(self) -> None:
         self._moments: list[list[float]] = []
-        self._pixels: list[NDArray[np.float64]] = []
+        self._points: dict[int, list[NDArray[np.float64]]] = {within: [] for within in WITHIN_PX}
 
-    def add(
-        self, real: Image, first: Image, second: Image, labels: NDArray[Any] | None, thinning: int
-    ) -> None:
+    def add(self, real: Image, first: Image, second: Image, labels: NDArray[Any] | None) -> None:
         """Compare a slice: its image and two simulated ones.
 
-        Where its labels are given, gain and offset are fitted to it too, to one pixel in so many.
+        Where its labels are given, gain and offset are fitted to it too.
         """
-        from scipy.ndimage import maximum_filter, minimum_filter
-
-        o, s, t = (image.astype(np.float64) for image in (real, first, second))
+        o, s, t = images = [image.astype(np.float64) for image in (real, first, second)]
         m = (s + t) / 2
         means = [float(each.mean()) for each in (o * o, s * t, o, m, o * m)]
         self._moments.append([*means, _noise(o) ** 2])
         if labels is not None:
-            size = 2 * WITHIN_PX + 1
-            within = minimum_filter(labels, size) == maximum_filter(labels, size)
-            pixels = np.stack([o, s, t, labels, within]).reshape(5, -1)
-            self._pixels.append(pixels[:, ::thinning])
+            for within, points in self._points.items():
+                points.append(_points(images, labels, within))
 
     def fit(self, beam_kv: float) -> _Fit:
         """Fit gain and offset to all slices.
@@ -419,26 +422,30 @@ class _Comparison:
         The slope comes from the covariances with two independent images, which noise in these does
         not flatten as it does a plain regression (instrumental variables).
         """
-        real, first, second, labels, within = np.concatenate(self._pixels, axis=1)
-        inner = within > 0
-        used = inner if len(np.unique(labels[inner])) > 1 else np.ones_like(inner)
-        phases = np.unique(labels[used])
-        if len(phases) < 2:
+        points = (np.concatenate(each, axis=1) for each in self._points.values())
+        count, real, first, second, labels = next(
+            (each for each in points if len(np.unique(each[-1])) > 1), np.empty((5, 0))
+        )
+        if not count.size:
             raise PorescopeError(
                 "The labels hold one phase only in these slices, so there is nothing to compare."
             )
         mean = (first + second) / 2
-        kept = used
+        kept = np.ones(count.shape, bool)
         for _ in range(20):
-            common = np.cov(first[kept], second[kept])[0, 1]
-            gain = np.cov(real[kept], mean[kept])[0, 1] / common if common > 0 else -1.0
-            offset = real[kept].mean() - gain * mean[kept].mean()
-            away = abs(real - offset - gain * mean)
-            spread = max(1.4826 * np.median(away[used]), LEAST_SPREAD * real.std())
-            before, kept = kept, used & (away <= OUTLIER * spread)
+            weights = count * kept
+            common = np.cov(first, second, aweights=weights)[0, 1]
+            gain = np.cov(real, mean, aweights=weights)[0, 1] / common if common > 0 else -1.0
+            offset = np.average(real - gain * mean, weights=weights)
+            away = abs(real - offset - gain * mean) * np.sqrt(count)
+            least = LEAST_SPREAD * np.sqrt(np.cov(real, aweights=count) * np.median(count))
+            before, kept = kept, away <= OUTLIER * max(1.4826 * np.median(away), least)
             if gain <= 0 or (kept == before).all():
                 break
-        levels = [mean[used & (labels == phase)].mean() for phase in phases]
+        levels = [
+            np.average(mean[labels == phase], weights=count[labels == phase])
+            for phase in np.unique(labels)
+        ]
         contrast = gain * (max(levels) - min(levels))
         if not (gain > 0 and contrast > 0):
             raise PorescopeError(
@@ -454,6 +461,29 @@ class _Comparison:
         product = oo + a * a + b * b * st - 2 * a * o - 2 * b * om + 2 * a * b * m
         misfit: list[float] = (100 * (product - noise) / fit.contrast**2).tolist()
         return misfit
+
+
+def _points(
+    images: Sequence[NDArray[np.float64]], labels: NDArray[Any], within: int
+) -> NDArray[np.float64]:
+    """Return the means of images over each phase in each block, well within the phase.
+
+    Returns
+    -------
+    array of shape (5, points)
+        Pixels, mean of each of three images, and label.
+    """
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    size = 2 * within + 1
+    inner = minimum_filter(labels, size) == maximum_filter(labels, size)
+    block = np.indices(labels.shape) // BLOCK_PX
+    phases, phase = np.unique(labels, return_inverse=True)
+    place = (block[0] * (1 + block[1].max()) + block[1]) * len(phases) + phase.reshape(labels.shape)
+    count = np.bincount(place[inner])
+    some = np.flatnonzero(count >= LEAST_PX)
+    means = [np.bincount(place[inner], image[inner])[some] / count[some] for image in images]
+    return np.stack([count[some], *means, phases[some % len(phases)]])
 
 
 def _noise(image: NDArray[np.float64]) -> float:
