@@ -1,8 +1,9 @@
 """Does the physics check rank segmentations without knowing the truth?
 
-python benchmarks/physics_check.py FOLDER [--imaging montecarlo|gold-epoxy] [--every N] ...
+python benchmarks/physics_check.py FOLDER
     FOLDER/test-NN and FOLDER/validation-00 are made by tools/simulate_training_stacks.py; prints
-    the tables and stores them in results/physics_check.md; two to three minutes a volume and core
+    the tables and stores them in results/physics_check.md; some three minutes a volume and core,
+    less with --imaging gold-epoxy, --every 2, --interpolation kriging or fewer --electrons
 
 The check was developed on validation-00 and test-02, which is marked; the forest, a segmentation
 that learned, with mistakes where images mislead, learned on validation-00 too.
@@ -73,56 +74,24 @@ def share(better, worse):
     return f"{(better < worse)[known].sum()} of {known.sum()}"
 
 
-def main():
-    """Check, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--imaging", default="montecarlo")
-    parser.add_argument("--weights", default="gold-epoxy", help="of late fusion")
-    parser.add_argument("--volumes", type=int, default=10)
-    parser.add_argument("--electrons", type=int, default=16)
-    parser.add_argument("--every", type=int, default=2, help="image every so many slices")
-    parser.add_argument("--interpolation", default="learned")
-    asked = parser.parse_args()
-    by = (
-        ByMonteCarlo(MATERIALS, electrons=asked.electrons)
-        if asked.imaging == "montecarlo"
-        else BySurrogate(load_surrogate(asked.imaging))
-    )
-    stacks, truth = read(asked.folder / "validation-00")
-    scribbles = np.where(np.arange(len(truth))[:, None, None] % 8 == 2, truth + 1, 0)
-    forest = train_forest(stacks, scribbles)
-    rows, by_slice, misplaced, seconds = [], [], [], []
-    for folder in sorted(asked.folder.glob("test-[0-9][0-9]"))[: asked.volumes]:
-        stacks, truth = read(folder)
-        labels = segmented(stacks, truth, forest, asked.weights, seed=int(folder.name[-2:]))
-        found = {}
-        for name, each in labels.items():
-            start = time.process_time()
-            found[name] = physics_check(
-                stacks, each, by, interpolation=asked.interpolation,
-                slices=range(0, len(truth), asked.every),
-            )  # fmt: skip
-            seconds.append(time.process_time() - start)
-        rows.append({name: check.score for name, check in found.items()})
-        by_slice.append({name: check.slice_scores for name, check in found.items()})
-        misplaced.append({name: scores(each, truth)["MP"] for name, each in labels.items()})
-        print(folder.name, rows[-1], file=sys.stderr, flush=True)
-    names = list(rows[0])
-    text = [
-        "# The physics check: ranking segmentations without the truth",
-        f"By `physics_check.py`, imaging by {asked.imaging}"
-        + (f" ({asked.electrons} electrons a pixel)" if asked.imaging == "montecarlo" else "")
-        + f", one slice of {asked.every} of {len(truth)}, 1, 2 and 4 kV, gold in epoxy; volumes "
-        f"that chose nothing. Labels between slices by the interpolation {asked.interpolation}. "
-        "The misfit is about the share of the images, in %, that shows another phase than the "
-        "labels say; MP, against the truth, stands beside it.",
-        "",
-        "| volume | " + " | ".join(f"{name}: misfit (MP) %" for name in names) + " |",
-        "|---" * (len(names) + 1) + "|",
+def imaging_by(name, electrons):
+    """Return the imaging of that name."""
+    if name == "montecarlo":
+        return ByMonteCarlo(MATERIALS, electrons=electrons)
+    return BySurrogate(load_surrogate(name))
+
+
+def tables(name, checks, misplaced, seconds):
+    """Return the lines of an imaging's part of the results."""
+    rows = [{each: check.score for each, check in found.items()} for found in checks]
+    segmentations = list(rows[0])
+    lines = [
+        f"## Imaging by {name}",
+        "| volume | " + " | ".join(f"{each}: misfit (MP) %" for each in segmentations) + " |",
+        "|---" * (len(segmentations) + 1) + "|",
         *(
             f"| {number}{' (seen)' if number == SEEN else ''} | "
-            + " | ".join(f"{row[name]:.3f} ({wrong[name]:.2f})" for name in names)
+            + " | ".join(f"{row[each]:.3f} ({wrong[each]:.2f})" for each in segmentations)
             + " |"
             for number, (row, wrong) in enumerate(zip(rows, misplaced, strict=True))
         ),
@@ -130,18 +99,67 @@ def main():
         "| one above the other | volumes | slices |",
         "|---|---|---|",
     ]
-    for place, better in enumerate(names):
-        for worse in names[place + 1 :]:
-            if better != TRUTH and worse != KMEANS:
-                continue
-            volumes = sum(row[better] < row[worse] for row in rows)
-            slices = share(
-                *(np.concatenate([s[name] for s in by_slice]) for name in (better, worse))
-            )
-            text.append(f"| {better} above {worse} | {volumes} of {len(rows)} | {slices} |")
-    text += ["", f"A check takes {np.median(seconds):.0f} s of processor time (median)."]
+    for place, better in enumerate(segmentations):
+        for worse in segmentations[place + 1 :]:
+            if better == TRUTH or worse == KMEANS:
+                volumes = sum(row[better] < row[worse] for row in rows)
+                slices = share(
+                    *(
+                        np.concatenate([found[each].slice_scores for found in checks])
+                        for each in (better, worse)
+                    )
+                )
+                lines.append(f"| {better} above {worse} | {volumes} of {len(rows)} | {slices} |")
+    return [*lines, "", f"A check takes {np.median(seconds):.0f} s of processor time (median).", ""]
+
+
+def main():
+    """Check, print and store."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--imaging", nargs="+", default=["gold-epoxy", "montecarlo"])
+    parser.add_argument("--weights", default="gold-epoxy", help="of late fusion")
+    parser.add_argument("--volumes", type=int, default=10)
+    parser.add_argument("--electrons", type=int, default=16, help="for each pixel")
+    parser.add_argument("--every", type=int, default=1, help="image every so many slices")
+    parser.add_argument("--interpolation", default="learned")
+    asked = parser.parse_args()
+    stacks, truth = read(asked.folder / "validation-00")
+    scribbles = np.where(np.arange(len(truth))[:, None, None] % 8 == 2, truth + 1, 0)
+    forest = train_forest(stacks, scribbles)
+    imagings = {name: imaging_by(name, asked.electrons) for name in asked.imaging}
+    checks = {name: [] for name in imagings}
+    seconds = {name: [] for name in imagings}
+    misplaced = []
+    for folder in sorted(asked.folder.glob("test-[0-9][0-9]"))[: asked.volumes]:
+        stacks, truth = read(folder)
+        labels = segmented(stacks, truth, forest, asked.weights, seed=int(folder.name[-2:]))
+        misplaced.append({name: scores(each, truth)["MP"] for name, each in labels.items()})
+        for by, imaging in imagings.items():
+            found = {}
+            for name, each in labels.items():
+                start = time.process_time()
+                found[name] = physics_check(
+                    stacks, each, imaging, interpolation=asked.interpolation,
+                    slices=range(0, len(truth), asked.every),
+                )  # fmt: skip
+                seconds[by].append(time.process_time() - start)
+            checks[by].append(found)
+            told = {name: round(check.score, 3) for name, check in found.items()}
+            print(folder.name, by, told, file=sys.stderr, flush=True)
+    text = [
+        "# The physics check: ranking segmentations without the truth",
+        f"By `physics_check.py`: gold in epoxy at 1, 2 and 4 kV, one slice of {asked.every} imaged, "
+        f"by Monte Carlo with {asked.electrons} electrons a pixel, labels between slices by the "
+        f"interpolation {asked.interpolation}. Volumes that chose nothing but where it says so. "
+        "The misfit is about the share of the images, in %, that shows another phase than the "
+        "labels say; MP, against the truth, stands beside it.",
+        "",
+    ]
+    for name in imagings:
+        text += tables(name, checks[name], misplaced, seconds[name])
     print("\n".join(text))
-    RESULTS.write_text("\n".join(text) + "\n")
+    RESULTS.write_text("\n".join(text))
 
 
 if __name__ == "__main__":
