@@ -133,6 +133,12 @@ def test_noise_of_neither_side_counts():
     assert abs(found.score) < 0.6
 
 
+def test_noise_of_the_simulation_does_not_flatten_the_gain():
+    planes = solid(16, 64)
+    found = physics_check(recorded(planes, Fading()), whole(planes), Fading(noise=1.0))
+    np.testing.assert_allclose(found.gain, (500, 300), rtol=0.06)
+
+
 def test_what_lies_below_a_slice_is_seen_where_the_beam_reaches_it():
     planes = solid()
     stacks = recorded(planes, Fading())
