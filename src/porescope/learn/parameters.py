@@ -2,7 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pydantic import BaseModel, ConfigDict, Field
+
+
+@dataclass(frozen=True)
+class WeightsOf:
+    """Marks a parameter that names weights of a kind, or a file of one's own.
+
+    Parameters
+    ----------
+    kind : str
+        Begins the names of the files that ship, and is the name of one that a training wrote.
+    others : tuple of str
+        What may be said in place of weights.
+    """
+
+    kind: str
+    others: tuple[str, ...] = ()
+
+    def names(self) -> list[str]:
+        """Return what may be said: but for weights that others by that name bring along."""
+        from porescope.learn.weights import shipped_names
+
+        prefix = f"{self.kind}-"
+        shipped = [name.removeprefix(prefix) for name in shipped_names(prefix)]
+        return [
+            *self.others,
+            *(
+                name
+                for name in shipped
+                if not any(name.startswith(f"{other}-") for other in shipped)
+            ),
+        ]
 
 
 class TrainingParameters(BaseModel):

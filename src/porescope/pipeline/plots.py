@@ -93,10 +93,21 @@ def _correlations(axes: Sequence[Axes], rows: Rows) -> None:
         ax.legend(fontsize="x-small", framealpha=0.5)
 
 
+def _physics(axes: Sequence[Axes], rows: Rows) -> None:
+    (ax,) = axes
+    slices = [row["slice"] for row in rows]
+    for name in (key for key in rows[0] if key.startswith("misfit_")):
+        misfit = np.array([row[name] for row in rows], dtype=float)
+        ax.plot(slices, misfit, ".-", label=name.removeprefix("misfit_"), lw=1, ms=3)
+    ax.set(xlabel="slice", ylabel="misfit, %")
+    ax.legend(fontsize="x-small", framealpha=0.5)
+
+
 PLOTS = {
     "alignment": Plot("Drift that was removed", 2, _drift),
     "positions": Plot("Slice thickness, doubtful ones orange", 1, _positions),
     "slices": Plot("Slices and the planes of the grid", 2, _grid),
+    "physics": Plot("Where real and simulated images disagree", 1, _physics),
     "correlations": Plot("Correlations by axis", 2, _correlations),
 }
 """Which tables have curves, by name."""

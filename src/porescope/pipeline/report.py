@@ -32,6 +32,7 @@ EXPLAINED = {
     "mIOU": "mean intersection over union",
     "mRecall": "mean recall",
     "mAccuracy": "mean accuracy",
+    "misfit": "misfit of the physics check, %",
     "tpcf": "anisotropy error of the two-point correlation",
     "lpf": "anisotropy error of the lineal path",
     "diameter": "anisotropy error of the ligament diameters",

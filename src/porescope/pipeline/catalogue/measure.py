@@ -90,7 +90,9 @@ def measure(
         of_truth = measures.volume_fractions(truth, progress=stages.next(), cancel=cancel)
         for key in ("solid_fraction", f"solid_fraction{UNCERTAINTY}"):
             found[f"true_{key}"] = of_truth[key]
-    return replace(workspace, scores=found).with_table("measures", _rows(found))
+    return replace(workspace, scores={**workspace.scores, **found}).with_table(
+        "measures", _rows(found)
+    )
 
 
 class _Stages:

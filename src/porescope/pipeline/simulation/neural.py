@@ -53,7 +53,7 @@ class Neural:
         self._probe_px = parameters.probe_nm / FWHM_PER_DEVIATION / plan.pixel_nm
         materials = parse_materials(parameters.materials)
         self._surrogate = fitting_surrogate(parameters.surrogate, materials)
-        self._signal = _signal(self._surrogate, as_detector(parameters.detector))
+        self._signal = signal_of(self._surrogate, as_detector(parameters.detector))
         for beam_kv in parameters.beam_kv:
             self._surrogate.checked_beam_kv(beam_kv)
         self._surrogate.checked_pixel_nm(plan.pixel_nm)
@@ -124,7 +124,8 @@ def fitting_surrogate(name: str, materials: Mapping[int, Material]) -> Surrogate
     )
 
 
-def _signal(surrogate: Surrogate, detector: Detector) -> str:
+def signal_of(surrogate: Surrogate, detector: Detector) -> str:
+    """Return which of the surrogate's signals a detector sees, or refuse the detector."""
     signal = SIGNALS.get(detector.name)
     if signal in surrogate.settings.signals:
         assert signal is not None

@@ -11,6 +11,7 @@ from porescope.imaging import compound, detector_names, material_names
 from porescope.imaging.materials import Material, as_material
 from porescope.imaging.montecarlo import MOST_ELECTRONS
 from porescope.imaging.transport import check_beam
+from porescope.learn.parameters import WeightsOf
 from porescope.pipeline.step import Parameters
 
 MOST_SLICES = 100_000
@@ -53,7 +54,8 @@ def _material(name: str) -> Material:
         raise PorescopeError(f"The density of {name!r} must be a number in g/cm3.") from error
 
 
-def _checked_materials(text: str) -> str:
+def checked_materials(text: str) -> str:
+    """Return the text if :func:`parse_materials` can read it."""
     parse_materials(text)
     return text
 
@@ -84,12 +86,12 @@ class SimulationParameters(Parameters):
         le=MOST_ELECTRONS,
         description="followed for each pixel, which makes the shot noise of as many",
     )
-    materials: Annotated[str, AfterValidator(_checked_materials)] = Field(
+    materials: Annotated[str, AfterValidator(checked_materials)] = Field(
         "0=epoxy, 1=gold",
         description="what each label of the sample is: LABEL=MATERIAL, or LABEL=FORMULA:DENSITY "
         "with the density in g/cm3",
     )
-    surrogate: str | None = Field(
+    surrogate: Annotated[str | None, WeightsOf("surrogate", ("auto",))] = Field(
         None,
         description="weights of the neural simulator, by name or as a file, that make the images "
         "in place of electrons, with the noise of as many; auto takes those that know the "
