@@ -68,36 +68,74 @@ def solid_probability(
     PorescopeError
         If there are no such weights, or the stacks are none that they know.
     """
-    import torch
+    predictor = Predictor(stacks, weights, fusion, device=device, cancel=cancel)
+    return predictor.of(range(stacks[0].shape[SLICES]), progress, cancel)
 
-    from porescope.segment.model import load_segmentation
 
-    model, card = load_segmentation(weights)
-    subset = model.voltages([stack.beam_kv for stack in stacks])
-    _warn(stacks, model.settings, card, subset)
-    order = sorted(range(len(stacks)), key=lambda index: subset[index])
-    stacks, subset = [stacks[index] for index in order], tuple(sorted(subset))
-    where = _device(device)
-    model = model.to(where)
-    looks = _looks(stacks, model.settings.joint, cancel)
-    shape = stacks[0].shape
-    # As large as the stack may be, so not in memory; the file has no name and goes with the array.
-    with tempfile.TemporaryFile() as file:
-        likely = np.memmap(file, np.uint8, "w+", shape=shape)
-    network: Any = model.networks[subset[0]] if not model.settings.joint else model.networks[0]
-    tile_px = TILE_PX if network.planes == 1 else VOLUME_TILE_PX
-    steps = [
-        (first, tile)
-        for first in range(0, shape[SLICES], network.planes)
-        for tile in tiles(shape[ROWS:], tile_px, network.halo_px)
-    ]
-    with torch.inference_mode():
-        for first, tile in track(steps, progress, cancel):
-            share = _share(model, looks, subset, fusion, first, tile, where)
-            last = min(first + network.planes, shape[SLICES])
-            inside = share[: last - first, *tile.inside]
-            likely[first:last, *tile.place] = np.ceil(256 * inside - 1).clip(0, 255)
-    return likely
+class Predictor:
+    """Networks that are ready to say of any slices of some stacks how likely they are solid.
+
+    Parameters
+    ----------
+    stacks, weights, fusion, device, cancel
+        See :func:`solid_probability`.
+    """
+
+    def __init__(
+        self,
+        stacks: Sequence[Stack],
+        weights: str | Path,
+        fusion: Fusion = "late-fusion",
+        *,
+        device: str = "auto",
+        cancel: Cancel = never_cancel,
+    ) -> None:
+        from porescope.segment.model import load_segmentation
+
+        model, card = load_segmentation(weights)
+        subset = model.voltages([stack.beam_kv for stack in stacks])
+        _warn(stacks, model.settings, card, subset)
+        order = sorted(range(len(stacks)), key=lambda index: subset[index])
+        self._subset = tuple(sorted(subset))
+        self._shape = stacks[0].shape
+        self._fusion = fusion
+        self._device = _device(device)
+        self._model = model.to(self._device)
+        self._looks = _looks([stacks[index] for index in order], model.settings.joint, cancel)
+
+    def of(
+        self,
+        slices: range,
+        progress: Progress = no_progress,
+        cancel: Cancel = never_cancel,
+    ) -> NDArray[np.uint8]:
+        """Return what :func:`solid_probability` does of some slices, one next to the other."""
+        import torch
+
+        count = len(slices)
+        # As large as the stack may be, so not in memory; the file has no name and goes with the
+        # array.
+        with tempfile.TemporaryFile() as file:
+            likely = np.memmap(file, np.uint8, "w+", shape=(count, *self._shape[ROWS:]))
+        model = self._model
+        network: Any = model.networks[0 if model.settings.joint else self._subset[0]]
+        planes = network.planes
+        tile_px = TILE_PX if planes == 1 else VOLUME_TILE_PX
+        steps = [
+            (first, tile)
+            for first in range(slices.start // planes * planes, slices.stop, planes)
+            for tile in tiles(self._shape[ROWS:], tile_px, network.halo_px)
+        ]
+        with torch.inference_mode():
+            for first, tile in track(steps, progress, cancel):
+                share = _share(
+                    model, self._looks, self._subset, self._fusion, first, tile, self._device
+                )
+                wanted = range(max(first, slices.start), min(first + planes, slices.stop))
+                inside = share[wanted.start - first : wanted.stop - first, *tile.inside]
+                into = slice(wanted.start - slices.start, wanted.stop - slices.start)
+                likely[into, *tile.place] = np.ceil(256 * inside - 1).clip(0, 255)
+        return likely
 
 
 def _looks(stacks: Sequence[Stack], joint: bool, cancel: Cancel) -> list[Seen]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from porescope.errors import PorescopeError
 from porescope.segment.classical import kmeans_threshold, otsu_threshold
-from porescope.segment.probability import HALF, solid_probability
-from porescope.stack import Stack
+from porescope.segment.probability import HALF, Fusion, Predictor
+from porescope.stack import SLICES, Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
 Method = Literal[
@@ -143,6 +143,19 @@ def probability(
         In 256ths; at least 128 where :func:`segment` says solid.
     """
     stacks = _checked(stacks)
+    networks = predictor(stacks, method, weights=weights, device=device, cancel=cancel)
+    return networks.of(range(stacks[0].shape[SLICES]), progress, cancel)
+
+
+def predictor(
+    stacks: Sequence[Stack],
+    method: Method,
+    *,
+    weights: str | Path = DEFAULT_WEIGHTS,
+    device: str = "auto",
+    cancel: Cancel = never_cancel,
+) -> Predictor:
+    """Return what says of any slices how likely they are solid; see :func:`probability`."""
     if method not in BY_NETWORKS:
         raise PorescopeError(
             f"No network segments by {method!r}; choose one of {', '.join(BY_NETWORKS)}."
@@ -152,14 +165,8 @@ def probability(
     if method in OWN_WEIGHTS and Path(weights).suffix != ".safetensors":
         weights = f"{weights}-{method}"
     _check_method(method, weights)
-    return solid_probability(
-        stacks,
-        weights,
-        "vote" if method == "vote" else "late-fusion",
-        device=device,
-        progress=progress,
-        cancel=cancel,
-    )
+    fusion: Fusion = "vote" if method == "vote" else "late-fusion"
+    return Predictor(stacks, weights, fusion, device=device, cancel=cancel)
 
 
 def _check_method(method: str, weights: str | Path) -> None:
