@@ -150,8 +150,9 @@ def main():
     text = [
         "# The physics check: ranking segmentations without the truth",
         "By `physics_check.py`: gold in epoxy at 1, 2 and 4 kV, one slice of "
-        f"{asked.every} imaged, by Monte Carlo with {asked.electrons} electrons a pixel, labels between slices by the "
-        f"interpolation {asked.interpolation}. Volumes that chose nothing but where it says so. "
+        f"{asked.every} imaged, by Monte Carlo with {asked.electrons} electrons a pixel, labels "
+        f"between slices by the interpolation {asked.interpolation}. Volumes that chose nothing "
+        "but where it says so. "
         "The misfit is about the share of the images, in %, that shows another phase than the "
         "labels say; MP, against the truth, stands beside it.",
         "",

@@ -96,6 +96,15 @@ def test_features_of_a_wave_are_those_of_its_formula_at_any_spacing(spacing_nm, 
         assert found[name] == pytest.approx(value, abs=0.05), name
 
 
+def test_many_thin_slices_count_no_more_than_a_thick_one():
+    z_nm = np.concatenate([np.arange(-60, 0, 2.0), np.arange(0, 61, 10.0)])
+    ramp = np.broadcast_to(z_nm[:, None, None], (len(z_nm), 5, 6)).astype(np.float32)
+    stack = Stack(ramp, SPACING, 1.0, slice_z_nm=z_nm)
+    brightness, gradient, *_ = Features.of([stack], [20.0]).of_rows([stack], 30, slice(0, 5))
+    np.testing.assert_allclose(brightness, 0, atol=2)
+    np.testing.assert_allclose(gradient, 20, rtol=0.05)
+
+
 def test_scales_finer_than_slices_look_within_the_slice_alone():
     stacks, _ = phantom()
     features = Features.of(stacks, [5.0, 20.0])

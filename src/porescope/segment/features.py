@@ -194,7 +194,7 @@ def _along_z(
     stands_for = np.gradient(z[wide]) if wide.stop - wide.start > 1 else np.ones(1)
     stands_for = stands_for[low - wide.start : high - wide.start]
     steps = z[low:high] - z[[before, index, after], np.newaxis]
-    weights = stands_for * np.exp(-0.5 * (steps / scale_nm) ** 2) * (np.abs(steps) <= reach_nm)
+    weights = stands_for * np.exp(-0.5 * (steps / scale_nm) ** 2)
     earlier, here, later = weights / weights.sum(axis=1, keepdims=True)
     up, down = z[index] - z[before], z[after] - z[index]
     up, down = up or down or scale_nm, down or up or scale_nm
