@@ -1,8 +1,10 @@
 import csv
+import pickle
 
+import numpy as np
 import pytest
 
-from porescope.errors import Cancelled
+from porescope.errors import Cancelled, PorescopeError
 
 torch = pytest.importorskip("torch")
 
@@ -139,3 +141,122 @@ def test_steps_are_as_long_as_adams():
     steps = [(now - then).detach() for now, then in zip((kernel, bias), before, strict=True)]
     assert steps[0].square().mean().sqrt() == pytest.approx(0.2 * 0.01, rel=0.2)
     torch.testing.assert_close(steps[1], -0.01 * bias.grad.sign())  # Adam's first step
+
+
+def test_a_stopped_training_goes_on_after_the_last_epoch_also_if_that_was_no_better(tmp_path):
+    def worse(network, batch):
+        step["n"] += network.training
+        return {"loss": squared(network, batch)["loss"] * 0 + step["n"]}
+
+    step = {"n": 0}
+    with pytest.raises(Cancelled):
+        learn(tmp_path, loss=worse, cancel=iter([0] * 20 + [1]).__next__)
+    data = Lines(64)
+    learn(tmp_path, training=data, loss=worse)
+    assert data.asked[0] == 2 * 64
+
+
+def test_a_training_that_had_ended_does_not_go_on(tmp_path):
+    def flat(network, batch):
+        return {"loss": squared(network, batch)["loss"] * 0 + 1}
+
+    longer = PARAMETERS.model_copy(update={"epochs": 40})
+    first, _ = learn(tmp_path, longer, loss=flat)
+    data = Lines(64)
+    again, _ = learn(tmp_path, longer, data, flat)
+    assert data.asked == []
+    assert torch.equal(weights(first), weights(again))
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_file_ends_a_training_after_its_epoch(tmp_path, elsewhere):
+    stop = tmp_path / ("please" if elsewhere else "stop")
+    data = Lines(64)
+
+    def progress(done, total):
+        if done == 11:  # in the second epoch
+            stop.touch()
+
+    _, scores = learn(
+        tmp_path, PARAMETERS.model_copy(update={"epochs": 40}), data,
+        progress=progress, stop=stop if elsewhere else None,
+    )  # fmt: skip
+    assert len(data.asked) == 2 * 64
+    assert scores["validation_loss"] > 0
+
+
+class Trap:
+    def __reduce__(self):
+        return (pytest.fail, ("unpickled",))
+
+
+@pytest.mark.parametrize("kind", ["pickle", "checkpoint", "inside", "text", "empty", "folder"])
+def test_a_foreign_file_in_the_folder_is_never_unpickled(tmp_path, kind):
+    last = tmp_path / "last.ckpt"
+    with pytest.raises(Cancelled):
+        learn(tmp_path, cancel=iter([0] * 12 + [1]).__next__)
+    state = torch.load(last, weights_only=True)
+    last.unlink()
+    match kind:
+        case "pickle":
+            last.write_bytes(pickle.dumps(Trap()))
+        case "checkpoint":
+            torch.save(Trap(), last)
+        case "inside":
+            torch.save({**state, "callbacks": Trap()}, last)
+        case "text":
+            last.write_text("not a checkpoint")
+        case "empty":
+            last.touch()
+        case "folder":
+            last.mkdir()
+    with pytest.raises(PorescopeError, match="no state of a training that can be read"):
+        learn(tmp_path)
+
+
+def test_a_training_of_another_network_is_not_gone_on_with(tmp_path):
+    learn(tmp_path)
+    with pytest.raises(PorescopeError, match="training of another network"):
+        train(lambda: torch.nn.Linear(1, 2), squared, Lines(64), Lines(16), tmp_path, PARAMETERS)
+
+
+def test_networks_of_3d_convolutions_can_be_trained(tmp_path):
+    def volumes(network, batch):
+        return {"loss": network(batch["x"][:, :, None, None, None]).square().mean()}
+
+    train(
+        lambda: torch.nn.Conv3d(1, 1, 1), volumes, Lines(64), Lines(16), tmp_path,
+        PARAMETERS.model_copy(update={"epochs": 1}),
+    )  # fmt: skip
+
+
+def rows_of(folder):
+    return list(csv.DictReader((folder / "metrics.csv").open()))
+
+
+def test_a_table_tells_of_all_epochs_also_of_those_before_a_cancel(tmp_path):
+    learn(tmp_path / "whole")
+    calls = []
+    with pytest.raises(Cancelled):
+        learn(tmp_path / "parts", cancel=lambda: calls.append(1) or len(calls) > 20)
+    assert [row["epoch"] for row in rows_of(tmp_path / "parts")] == ["0", "1"]
+    learn(tmp_path / "parts")
+    assert rows_of(tmp_path / "parts") == rows_of(tmp_path / "whole")
+    (row, *_) = rows_of(tmp_path / "parts")
+    assert {"training_loss", "validation_loss", "validation_root"} <= set(row)
+
+
+def test_an_example_of_the_newest_epoch_is_kept_as_pictures(tmp_path):
+    seen = []
+
+    def example(network, batch):
+        seen.append(weights(network))
+        return {"truth": batch["y"][:1], "prediction": network(batch["x"][:1])}
+
+    learn(tmp_path, example=example)
+    with np.load(tmp_path / "preview.npz", allow_pickle=False) as pictures:
+        assert set(pictures) == {"truth", "prediction"}
+        slope, offset = seen[3].tolist()  # of the fourth epoch, validated once more at the end
+        x = Lines(16, seed=7)[0]["x"].item()
+        assert pictures["prediction"].item() == pytest.approx(slope * x + offset, abs=0.02)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

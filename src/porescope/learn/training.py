@@ -5,13 +5,17 @@ This module imports torch and Lightning; import it inside functions.
 
 from __future__ import annotations
 
+import csv
 import logging
+import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import (
     Callback,
@@ -19,7 +23,6 @@ from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     ModelCheckpoint,
 )
-from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -33,7 +36,11 @@ Batch = dict[str, Tensor]
 Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
 """From a network and a batch to ``"loss"`` and whatever else is worth following."""
 
+Example = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
+"""From a network and a batch to pictures (y, x) of its first item, by what they show."""
+
 MONITOR = "validation_loss"
+METRICS, PREVIEW = "metrics.csv", "preview.npz"
 AVERAGED = 0.995
 """Validated and returned are weights averaged over the last steps: each step keeps this share."""
 
@@ -52,6 +59,7 @@ def train(
     folder: str | Path,
     parameters: TrainingParameters,
     *,
+    example: Example | None = None,
     stop: Path | None = None,
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
@@ -69,8 +77,12 @@ def train(
         on, so a dataset that draws at random draws new ones each time; one that is finite turns the
         number into an index itself.
     folder : str or Path
-        Gets the state of the last and of the best epoch, and a table of all epochs as CSV.
+        Gets the state of the last and of the best epoch, a table of all epochs as CSV, and the
+        newest pictures of an example.
     parameters : TrainingParameters
+    example : callable, optional
+        Takes the network and the first validation batch of an epoch; returns pictures by name, such
+        as what the network sees, says and should say.
     stop : Path, optional
         If such a file exists, the training ends after the epoch it is in; ``stop`` in the folder
         by default.
@@ -94,10 +106,9 @@ def train(
     folder = Path(folder)
     last = folder / "last.ckpt"
     lightning.seed_everything(parameters.seed, verbose=False)
-    learner = _Learner(make_network(), loss, parameters)
-    best = ModelCheckpoint(
-        folder, "best", monitor=MONITOR, save_last=True, enable_version_counter=False
-    )
+    learner = _Learner(make_network(), loss, example, parameters)
+    best = ModelCheckpoint(folder, "best", monitor=MONITOR, enable_version_counter=False)
+    newest = ModelCheckpoint(folder, last.stem, enable_version_counter=False)
     new, same = (
         DataLoader(training, parameters.batch_size, sampler=_Onwards(training), drop_last=True),
         DataLoader(validation, parameters.batch_size),
@@ -117,10 +128,12 @@ def train(
                 callbacks=[
                     EMAWeightAveraging(decay=AVERAGED),
                     best,
+                    newest,
                     _EarlyStopping(MONITOR, patience=parameters.patience),
                     _Tracking(progress, cancel, stop or folder / STOP),
+                    _Diary(folder),
                 ],
-                logger=CSVLogger(folder, name="", version=""),
+                logger=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
@@ -182,10 +195,18 @@ class _Onwards(Sampler[int]):
 
 
 class _Learner(lightning.LightningModule):
-    def __init__(self, network: nn.Module, loss: Loss, parameters: TrainingParameters) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Loss,
+        example: Example | None,
+        parameters: TrainingParameters,
+    ) -> None:
         super().__init__()
         self.network = channels_last(network)
+        self.pictures: dict[str, np.ndarray] = {}
         self._loss = loss
+        self._example = example
         self._plan = parameters
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
@@ -198,6 +219,9 @@ class _Learner(lightning.LightningModule):
         values = self._loss(self.network, batch)
         named = {f"validation_{name}": value for name, value in values.items()}
         self.log_dict(named, sync_dist=True)
+        if index == 0 and self._example is not None:
+            shown = self._example(self.network, batch)
+            self.pictures = {name: each.float().cpu().numpy() for name, each in shown.items()}
 
     def configure_optimizers(self) -> Any:
         optimizer = Muon(self.parameters(), self._plan.learning_rate)
@@ -230,3 +254,40 @@ class _Tracking(Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         trainer.should_stop = trainer.should_stop or self._stop.exists()
+
+
+class _Diary(Callback):
+    """Writes what each epoch reached, a row an epoch, and the newest pictures of an example."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: list[dict[str, Any]] = []
+
+    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        metrics = self._folder / METRICS
+        if trainer.current_epoch > 0 and metrics.exists():
+            with metrics.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            self._rows = [row for row in rows if int(row["epoch"]) < trainer.current_epoch]
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, learner: Any) -> None:
+        if not trainer.is_global_zero:
+            return
+        reached = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self._rows.append({"epoch": trainer.current_epoch, **reached})
+        with _replacing(self._folder / METRICS) as beside, beside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(self._rows[-1]), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(self._rows)
+        if learner.pictures:
+            with _replacing(self._folder / PREVIEW) as beside, beside.open("wb") as file:
+                np.savez(file, **learner.pictures)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yield a place beside a file, which takes the file's place at the end."""
+    beside = path.with_name(f".{path.name}.partial")
+    yield beside
+    os.replace(beside, path)

@@ -67,6 +67,19 @@ def loss(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
     return {"loss": 1 - dice + entropy, "misplaced": 100 * misplaced.detach()}
 
 
+def example(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """Return what the network sees of the first window, what is true, and what it says."""
+    with torch.no_grad():
+        logits = network(batch["images"][:1], batch["gaps_nm"][:1], batch["present"][:1]).float()
+    voltages, slices = batch["images"].shape[1:3]
+    planes = logits.shape[1]
+    return {
+        "image": batch["images"][0, voltages // 2, slices // 2],
+        "truth": batch["truth"][0, planes // 2],
+        "prediction": torch.sigmoid(logits)[0, planes // 2],
+    }
+
+
 def _dice(share: Tensor, truth: Tensor) -> Tensor:
     """Return the Dice score over a whole batch, since a window may hold one phase alone."""
     return (2 * (share * truth).sum() + 1) / (share.sum() + truth.sum() + 1)
@@ -126,6 +139,7 @@ def train_segmentation(
             _windows(validation, group, settings, parameters),
             folder / named,
             parameters,
+            example=example,
             stop=folder / STOP,
             progress=report,
             cancel=cancel,

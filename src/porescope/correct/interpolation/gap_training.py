@@ -182,6 +182,18 @@ def loss(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
     return {"loss": entropy, "misplaced": 100 * misplaced.detach()}
 
 
+def example(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """Return the slice above, the missing plane and what the network says, of the first patch."""
+    seen = {name: value[:1] for name, value in batch.items() if name != "truth"}
+    with torch.no_grad():
+        logits = network(**seen).float()
+    return {
+        "image": batch["slices"][0, REACH - 1],
+        "truth": batch["truth"][0, 0],
+        "prediction": torch.sigmoid(logits)[0, 0],
+    }
+
+
 EDGE = 96
 """Pixels; a cube must hold six slices."""
 
@@ -227,6 +239,7 @@ def train_gap_network(
         patches(VALIDATION_CUBES, VALIDATION_GAPS, VALIDATION_PATCHES, VALIDATION_SEED),
         folder,
         parameters,
+        example=example,
         progress=progress,
         cancel=cancel,
     )

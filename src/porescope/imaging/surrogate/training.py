@@ -105,6 +105,18 @@ def loss(network: nn.Module, batch: Batch, kind: str = "l2") -> dict[str, Tensor
     return {"loss": chosen.mean(), "mean_square": difference.detach().square().mean()}
 
 
+def example(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """Return the first channel, Monte Carlo's image and the network's, of the first item."""
+    inner = slice(MARGIN_PX, -MARGIN_PX)
+    with torch.no_grad():
+        told = network(batch["images"][:1], batch["beam"][:1])
+    return {
+        "image": batch["images"][0, 0, inner, inner],
+        "truth": batch["signals"][0, 0],
+        "prediction": told[0, 0, inner, inner],
+    }
+
+
 def train_surrogate(
     source: str | Path,
     parameters: SurrogateTraining,
@@ -165,6 +177,7 @@ def train_surrogate(
         validation,
         out,
         parameters,
+        example=example,
         progress=progress,
         cancel=cancel,
     )
