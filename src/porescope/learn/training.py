@@ -20,8 +20,8 @@ import torch
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
-    EMAWeightAveraging,
     ModelCheckpoint,
+    WeightAveraging,
 )
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -42,7 +42,8 @@ Example = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 MONITOR = "validation_loss"
 METRICS, PREVIEW = "metrics.csv", "preview.npz"
 AVERAGED = 0.995
-"""Validated and returned are weights averaged over the last steps: each step keeps this share."""
+"""Validated and returned are weights averaged over the last steps: each step keeps this share,
+and less in the beginning, so that a short training is not an average of what was random."""
 
 STEEPEST = 1.0
 """Norm to which gradients are clipped."""
@@ -109,8 +110,10 @@ def train(
     learner = _Learner(make_network(), loss, example, parameters)
     best = ModelCheckpoint(folder, "best", monitor=MONITOR, enable_version_counter=False)
     newest = ModelCheckpoint(folder, last.stem, enable_version_counter=False)
+    onwards = _Onwards(training)
+    size = min(parameters.batch_size, len(onwards))
     new, same = (
-        DataLoader(training, parameters.batch_size, sampler=_Onwards(training), drop_last=True),
+        DataLoader(training, size, sampler=onwards, drop_last=True),
         DataLoader(validation, parameters.batch_size),
     )
     quiet = logging.getLogger("lightning.pytorch")
@@ -126,7 +129,7 @@ def train(
                 precision="bf16-mixed" if has_fast_bfloat16(_device()) else "32-true",
                 gradient_clip_val=STEEPEST,
                 callbacks=[
-                    EMAWeightAveraging(decay=AVERAGED),
+                    WeightAveraging(avg_fn=_averaged),
                     best,
                     newest,
                     _EarlyStopping(MONITOR, patience=parameters.patience),
@@ -170,6 +173,11 @@ def _weights(path: str | Path, learner: nn.Module) -> dict[str, Tensor]:
             "the same parameters."
         )
     return weights
+
+
+def _averaged(average: Tensor, weights: Tensor, steps: Tensor | int) -> Tensor:
+    share = min(AVERAGED, (1 + float(steps)) / (10 + float(steps)))
+    return torch.lerp(weights, average, share)
 
 
 def _device() -> str:

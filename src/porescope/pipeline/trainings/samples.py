@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from porescope.correct import Alignment
+from porescope.correct import Alignment, common_area
 from porescope.errors import PorescopeError
 from porescope.io import read_stack, read_voltages
 from porescope.pipeline.workspace import INDEX, load_workspace
@@ -43,7 +43,7 @@ def read_sample(path: Path) -> Sample:
         stacks: Sequence[Stack] = workspace.need_images()
         found = [workspace.need_labels()]
     else:
-        stacks = [_undrifted(path, stack) for stack in read_voltages(path)]
+        stacks = read_voltages(path)
         found = [
             read_stack(entry)
             for entry in sorted(path.iterdir())
@@ -55,16 +55,24 @@ def read_sample(path: Path) -> Sample:
             f"{path} holds no labels of each slice of its images; add labels of the shape "
             f"{stacks[0].shape} as labels.ome.zarr or labels.tif."
         )
-    return Sample([_held(stack) for stack in stacks], _held(fitting[0]))
+    *stacks, truth = _undrifted(path, stacks, fitting[0])
+    return Sample([_held(stack) for stack in stacks], _held(truth))
 
 
-def _undrifted(path: Path, stack: Stack) -> Stack:
-    """Return a stack as the alignment beside it says."""
-    place = path / f"alignment-{stack.beam_kv:g}kV.json"
-    if not place.exists():
-        return stack
-    alignment = Alignment.load(place)
-    return alignment.apply(stack) if np.any(alignment.offsets_px) else stack
+def _undrifted(path: Path, stacks: Sequence[Stack], truth: Stack) -> list[Stack]:
+    """Return stacks as the alignments beside them say, and the truth that all of them show."""
+    alignments = [Alignment(np.zeros((len(truth.data), 2)), stack.beam_kv) for stack in stacks]
+    for index, alignment in enumerate(alignments):
+        place = path / f"alignment-{alignment.beam_kv:g}kV.json"
+        if place.exists():
+            alignments[index] = Alignment.load(place)
+    if not any(np.any(each.offsets_px) or each.linear is not None for each in alignments):
+        return [*stacks, truth]
+    area = common_area(alignments, truth.shape)
+    moved = [
+        alignment.apply(stack, area) for alignment, stack in zip(alignments, stacks, strict=True)
+    ]
+    return [*moved, truth.crop(*area)]
 
 
 def _held(stack: Stack) -> Stack:
