@@ -160,12 +160,12 @@ def test_a_few_strokes_tell_phases_that_no_threshold_tells():
     assert scores((stacks[1].data > 120).astype(np.uint8), truth)["MP"] > 10
 
 
-def test_scribbles_may_leave_out_a_class():
+def test_scribbles_may_leave_out_classes():
     stacks, truth = phantom()
     scribbles = strokes(truth)
-    scribbles[scribbles == 2] = 3
+    scribbles *= 2
     labels = train_forest(stacks, scribbles, trees=12).segment(stacks)
-    assert set(np.unique(labels)) == {0, 2}
+    assert set(np.unique(labels)) == {1, 3}
 
 
 def test_probabilities_sum_to_one_and_are_the_same_however_cut(monkeypatch):
