@@ -38,7 +38,7 @@ PAPER = {
 }
 """Table 3: mean pixel error total BSE, SE; systematic BSE, SE; SSIM BSE, SE; PSNR BSE, SE."""
 DEPTHS = ("resnet34", "resnet50", "resnet101", "resnet152")
-STEPS, FEW_STEPS, BATCH, EDGE = 300, 150, 4, 64
+STEPS, FEW_STEPS, BATCH, EDGE = 300, 100, 4, 64
 
 
 def row(*cells):

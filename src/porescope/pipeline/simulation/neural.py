@@ -35,7 +35,8 @@ class Neural:
     sample : Stack or Primitives
     parameters : SimulationParameters
         ``surrogate`` names the weights; ``"auto"`` takes those that know the materials.
-    plan : Plan
+    voxel_nm : (float, float, float)
+        Of the sample, of primitives one unit.
 
     Raises
     ------
@@ -45,38 +46,49 @@ class Neural:
     """
 
     def __init__(
-        self, sample: Stack | Primitives, parameters: SimulationParameters, plan: Plan
+        self,
+        sample: Stack | Primitives,
+        parameters: SimulationParameters,
+        voxel_nm: tuple[float, float, float],
     ) -> None:
         assert parameters.surrogate is not None
         self._sample = sample
-        self._plan = plan
-        self._probe_px = parameters.probe_nm / FWHM_PER_DEVIATION / plan.pixel_nm
+        self._voxel_nm = voxel_nm
+        self._pixel_nm = parameters.pixel_nm or voxel_nm[COLUMNS]
+        self._probe_px = parameters.probe_nm / FWHM_PER_DEVIATION / self._pixel_nm
         materials = parse_materials(parameters.materials)
         self._surrogate = fitting_surrogate(parameters.surrogate, materials)
-        self._signal = signal_of(self._surrogate, as_detector(parameters.detector))
+        self._detector = as_detector(parameters.detector).name
+        signal_of(self._surrogate, as_detector(parameters.detector))
         for beam_kv in parameters.beam_kv:
             self._surrogate.checked_beam_kv(beam_kv)
-        self._surrogate.checked_pixel_nm(plan.pixel_nm)
+        self._surrogate.checked_pixel_nm(self._pixel_nm)
         asked = (
-            ("a tilted beam", parameters.tilt_deg > 0),
+            ("tilted beam", parameters.tilt_deg > 0),
             ("periodic walls", parameters.walls == "periodic"),
-            ("pixels of another size than voxels", plan.pixel_nm != plan.voxel_nm[COLUMNS]),
+            ("pixels of another size than voxels", self._pixel_nm != voxel_nm[COLUMNS]),
         )
         for what, is_asked in asked:
             if is_asked:
                 raise PorescopeError(f"The neural simulator knows no {what}; use Monte Carlo.")
 
-    def signal(self, index: int, beam: int, beam_kv: float) -> NDArray[np.float32]:
+    def images(self, z_nm: float, beam_kv: float) -> dict[str, NDArray[np.float32]]:
+        """Return what a whole plane signals for each electron of the beam, by detector."""
+        from scipy import ndimage
+
+        field = self._heightfield(z_nm)
+        seen = self._surrogate.render(field, beam_kv=beam_kv, pixel_nm=self._pixel_nm, unit_nm=1.0)
+        whole = {name: seen[signal] for name, signal in SIGNALS.items() if signal in seen}
+        if self._probe_px > 0:
+            for name, image in whole.items():
+                whole[name] = ndimage.gaussian_filter(image, self._probe_px, mode="reflect")
+        return whole
+
+    def signal(self, plan: Plan, index: int, beam: int, beam_kv: float) -> NDArray[np.float32]:
         """Return what an image's pixels signal for each electron of the beam, free of noise."""
         from scipy import ndimage
 
-        plan = self._plan
-        field = self._heightfield(float(plan.slice_z_nm[index]))
-        whole = self._surrogate.render(field, beam_kv=beam_kv, pixel_nm=plan.pixel_nm, unit_nm=1.0)[
-            self._signal
-        ]
-        if self._probe_px > 0:
-            whole = ndimage.gaussian_filter(whole, self._probe_px, mode="reflect")
+        whole = self.images(float(plan.slice_z_nm[index]), beam_kv)[self._detector]
         first_px = np.array(plan.scan_start_nm(index, beam)) / plan.pixel_nm
         rows, columns = plan.shape
         if not np.any(first_px % 1):
@@ -89,7 +101,7 @@ class Neural:
     def _heightfield(self, z_nm: float) -> HeightField:
         """Return the heightfield of a plane, in nm."""
         layers = self._surrogate.settings.layers
-        voxel_nm = self._plan.voxel_nm
+        voxel_nm = self._voxel_nm
         plane_z = z_nm / voxel_nm[SLICES]
         sample = self._sample
         if isinstance(sample, Primitives):
@@ -100,7 +112,8 @@ class Neural:
         first = min(int(plane_z), sample.shape[SLICES] - 1)
         depth = max(DEEP_ENOUGH, READY_VOXELS // math.prod(sample.shape[1:]))
         labels = np.asarray(sample.data[first : first + depth])
-        return extract_heightfield(labels != 0, plane_z - first, layers=layers, spacing_nm=voxel_nm)
+        solid = labels if labels.dtype == bool else labels != 0
+        return extract_heightfield(solid, plane_z - first, layers=layers, spacing_nm=voxel_nm)
 
 
 def fitting_surrogate(name: str, materials: Mapping[int, Material]) -> Surrogate:
