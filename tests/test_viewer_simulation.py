@@ -454,7 +454,7 @@ def test_the_window_lives_while_a_sample_is_made_ready(qtbot, panel, monkeypatch
     ticks = []
     QTimer.singleShot(0, lambda: ticks.append(True))
     qtbot.wait_until(lambda: bool(ticks), timeout=PATIENCE_MS)
-    assert panel.told.text() == "Making the sample ready for electrons."
+    assert panel.told.text() == "Making the sample ready."
     go_on.set()
     wait_for(qtbot, panel, "24 of 24")
 

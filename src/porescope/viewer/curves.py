@@ -83,7 +83,7 @@ class Curves(QWidget):
         figure.patch.set_alpha(0)
         colour = self.palette().text().color().name()
         for ax, _ in self._cursors:
-            _recolour(ax, colour)
+            recolour(ax, colour)
         self._canvas.mpl_connect("button_press_event", self._clicked)
         self._column.insertWidget(0, self._canvas)
         self._move_cursors()
@@ -91,8 +91,13 @@ class Curves(QWidget):
     def _clicked(self, event: Any) -> None:
         if self._layer is None or event.inaxes is None or event.inaxes.get_xlabel() != "slice":
             return
-        last = self._layer.data.shape[SLICES] - 1
-        index = min(max(round(event.xdata), 0), last)
+        self.show_slice(round(event.xdata))
+
+    def show_slice(self, index: int) -> None:
+        """Go to a slice of the layer that the tables are about, or the next that it has."""
+        if self._layer is None:
+            return
+        index = min(max(index, 0), self._layer.data.shape[SLICES] - 1)
         z = self._layer.translate[SLICES] + index * self._layer.scale[SLICES]
         self._viewer.dims.set_point(SLICES, float(z))
 
@@ -114,7 +119,7 @@ def _doubts(rows: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(doubts[:LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _recolour(ax: Axes, colour: str) -> None:
+def recolour(ax: Axes, colour: str) -> None:
     """Draw an axis in the window's own colours."""
     ax.set_facecolor("none")
     ax.tick_params(colors=colour, labelsize="small")

@@ -19,9 +19,12 @@ from qtpy.QtWidgets import (
 )
 
 from porescope.pipeline.step import steps
+from porescope.viewer.check_panel import CheckPanel
 from porescope.viewer.panels import LoadPanel, Panel, RecipePanel, StepPanel
 from porescope.viewer.sample_panels import HeightfieldPanel, SamplePanel
+from porescope.viewer.segment_panel import SegmentPanel
 from porescope.viewer.simulate_panel import SimulatePanel
+from porescope.viewer.train_panel import TrainPanel
 from porescope.viewer.work import Session
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 # As napari's Plugins menu calls it, so that menu and commands share one dock.
 NAME = "Porescope (Porescope: FIB-SEM tomography)"
 WIDTH_PX = 330
+OWN_PANELS = {"segment": SegmentPanel, "check": CheckPanel}
+"""Panels of steps that have more than their parameters."""
 
 
 class Dock(QScrollArea):
@@ -49,10 +54,12 @@ class Dock(QScrollArea):
         self.panels: dict[str, Panel] = {"load": LoadPanel(napari_viewer, self.session)}
         for name, step in steps().items():
             if step.panel:
-                self.panels[name] = StepPanel(napari_viewer, self.session, step)
+                panel = OWN_PANELS.get(name, StepPanel)
+                self.panels[name] = panel(napari_viewer, self.session, step)
         self.panels["sample"] = SamplePanel(napari_viewer, self.session)
         self.panels["heightfield"] = HeightfieldPanel(napari_viewer, self.session)
         self.panels["simulate"] = SimulatePanel(napari_viewer, self.session)
+        self.panels["train"] = TrainPanel(napari_viewer, self.session)
         self.panels["recipe"] = RecipePanel(napari_viewer, self.session)
         self._headers = {name: _header(name) for name in self.panels}
 
@@ -122,11 +129,13 @@ open_crop = _opener("crop")
 open_clean = _opener("clean")
 open_positions = _opener("positions")
 open_segment = _opener("segment")
+open_check = _opener("check")
 open_slices = _opener("slices")
 open_measure = _opener("measure")
 open_sample = _opener("sample")
 open_heightfield = _opener("heightfield")
 open_simulate = _opener("simulate")
+open_train = _opener("train")
 open_recipe = _opener("recipe")
 
 

@@ -7,6 +7,8 @@ that a form refuses what a recipe refuses, in the same words.
 from __future__ import annotations
 
 import types
+from collections.abc import Collection
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -22,10 +24,13 @@ from magicgui.widgets import (
     SpinBox,
     Widget,
 )
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from qtpy.QtWidgets import QComboBox
 
-from porescope.pipeline.step import Parameters
+from porescope.learn.parameters import WeightsOf
 from porescope.stack import Region
+from porescope.viewer.paths import ask_file
 
 UNITS = {
     "nm": "nm",
@@ -46,28 +51,42 @@ class Form:
 
     Parameters
     ----------
-    model : type of Parameters
-        Of a step.
+    model : type of BaseModel
+        Of a step, a training or a kind of sample.
+    names : collection of str, optional
+        Of the fields; all by default.
     """
 
-    def __init__(self, model: type[Parameters]) -> None:
-        self._fields = model.model_fields
+    def __init__(self, model: type[BaseModel], names: Collection[str] | None = None) -> None:
+        self._fields = {
+            name: field
+            for name, field in model.model_fields.items()
+            if names is None or name in names
+        }
         self._widgets = {name: _widget(name, field) for name, field in self._fields.items()}
         self._buttons = {
             name: PushButton(text="Draw", tooltip="Draw a box on the image.")
             for name, field in self._fields.items()
             if _plain(field.annotation) in (Region, Regions)
         }
-        rows = [self._with_button(name) for name in self._widgets]
-        self.container = Container(widgets=rows, labels=True)
+        self._files = {
+            name: PushButton(text="File…", tooltip="Choose a file of weights.")
+            for name, field in self._fields.items()
+            if _weights_of(field)
+        }
+        for name, button in self._files.items():
+            button.changed.connect(lambda _=None, name=name: self._ask_weights(name))
+        self._rows = {name: self._with_button(name) for name in self._widgets}
+        self.container = Container(widgets=list(self._rows.values()), labels=True)
         self.container.margins = (0, 0, 0, 0)
 
     def _with_button(self, name: str) -> Widget:
         widget = self._widgets[name]
-        if name not in self._buttons:
+        button = self._buttons.get(name) or self._files.get(name)
+        if button is None:
             return widget
         row = Container(
-            widgets=[widget, self._buttons[name]],
+            widgets=[widget, button],
             layout="horizontal",
             labels=False,
             label=widget.label,
@@ -89,6 +108,22 @@ class Form:
             for name, button in self._buttons.items()
         }
 
+    def show_only(self, names: Collection[str]) -> None:
+        """Hide all fields but some; they keep their values."""
+        for name, row in self._rows.items():
+            row.visible = name in names
+
+    def offer_weights(self, path: Path) -> None:
+        """Let a file of weights be chosen in the fields for its kind."""
+        for name in self._files:
+            if _weights_of(self._fields[name]).kind == path.stem:
+                _add_choice(self._widgets[name], str(path))
+
+    def _ask_weights(self, name: str) -> None:
+        for path in ask_file(self._widgets[name].native, "Weights (*.safetensors)"):
+            _add_choice(self._widgets[name], path)
+            self._widgets[name].value = path
+
     def values(self) -> dict[str, Any]:
         """Return what was filled in, for ``Step.parse``; empty lines are left to the default."""
         values = {}
@@ -102,7 +137,7 @@ class Form:
                     value = [_parts(box) for box in value.split(";") if box.strip()]
                 elif _is_tuple(kind):
                     value = _parts(value)
-            if isinstance(widget, FileEdit) and value == Path():
+            if value is None or (isinstance(widget, FileEdit) and value == Path()):
                 continue
             values[name] = value
         return values
@@ -126,6 +161,14 @@ def _widget(name: str, field: FieldInfo) -> Widget:
     kind = _plain(field.annotation)
     options = {"name": name, "label": label(name), "tooltip": field.description}
     given = None if field.is_required() else field.get_default(call_default_factory=True)
+    if marked := _weights_of(field):
+        others = [None] if _is_optional(field.annotation) else []
+        names = dict.fromkeys([*others, *marked.names(), given])
+        box = ComboBox(choices=[(_told(name), name) for name in names], value=given, **options)
+        # The path of a file would make the whole form wider.
+        shrinks = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        box.native.setSizeAdjustPolicy(shrinks)
+        return box
     if get_origin(kind) is Literal:
         return ComboBox(choices=get_args(kind), value=given, **options)
     if kind is bool:
@@ -134,12 +177,40 @@ def _widget(name: str, field: FieldInfo) -> Widget:
         return FileEdit(value=given or "", **options)
     if kind in (int, float) and not _is_optional(field.annotation):
         low, high = _bounds(field, step=1 if kind is int else 0)
-        box = SpinBox if kind is int else FloatSpinBox
-        value = low if given is None else given
-        return box(min=low, max=high, value=max(low, value), **options)
+        value = max(low, low if given is None else given)
+        if kind is int:
+            return SpinBox(min=low, max=high, value=value, **options)
+        box = FloatSpinBox(min=low, max=high, **options)
+        box.native.setDecimals(_decimals(value))
+        box.value = value
+        return box
     line = LineEdit(value=_text(given), **options)
     line.native.setPlaceholderText(_hint(kind, field))
     return line
+
+
+def _weights_of(field: FieldInfo) -> Any:
+    """Return of what kind of weights a field is, if of any."""
+    return next((mark for mark in field.metadata if isinstance(mark, WeightsOf)), None)
+
+
+def _told(name: str | None) -> str:
+    """Return the name of weights, and of a file so much that it is known again."""
+    if name is None:
+        return "none"
+    path = Path(name)
+    return name if path.name == name else f"{path.parent.name}/{path.name}"
+
+
+def _add_choice(box: ComboBox, value: str) -> None:
+    names = dict.fromkeys([*box.choices, value])
+    box.choices = [(_told(name), name) for name in names]
+
+
+def _decimals(value: float) -> int:
+    """Return how many decimals a number needs that may become a little smaller: two or more."""
+    exponent = Decimal(repr(value)).normalize().as_tuple().exponent
+    return max(2, 1 - int(exponent))
 
 
 def _bounds(field: FieldInfo, step: int) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from porescope.errors import PorescopeError
+from porescope.pipeline.catalogue.check import DISAGREEMENT
 from porescope.stack import COLUMNS, ROWS, SLICES, Stack
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ KEY = "porescope"
 SOLID_COLOUR = "#ffb000"
 TRUTH_COLOUR = "#4aa3ff"
 MAP_COLOURS = "magma"
+TOO_DARK_COLOUR, TOO_BRIGHT_COLOUR = "#0072b2", "#d55e00"
+"""Where an image is not as bright as its segmentation says; as it should be is clear."""
 OTHER_COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#0072b2", "#ffffff")
 SAMPLED_PIXELS = 250_000
 MARK_PX = 12
@@ -82,6 +85,20 @@ def contrast_limits(data: Any) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = (float(value) for value in np.percentile(values, (0.2, 99.8)))
     return (low, high) if high > low else (low, low + 1.0)
+
+
+def map_look(name: str) -> dict[str, Any]:
+    """Return how to show a map of the workspace."""
+    if not name.startswith(DISAGREEMENT):
+        return {"colormap": MAP_COLOURS}
+    from matplotlib.colors import to_rgba
+    from napari.utils.colormaps import Colormap
+
+    dark, bright = (np.array(to_rgba(each)) for each in (TOO_DARK_COLOUR, TOO_BRIGHT_COLOUR))
+    # Noise stays clear.
+    colours = [dark, dark * (1, 1, 1, 0), bright * (1, 1, 1, 0), bright]
+    colormap = Colormap(colours, controls=[0, 0.35, 0.65, 1], name=DISAGREEMENT)
+    return {"colormap": colormap, "contrast_limits": (-1.0, 1.0), "blending": "translucent"}
 
 
 def phase_colours(solid: str) -> dict[int | None, str]:

@@ -17,9 +17,7 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QFormLayout,
-    QHBoxLayout,
     QHeaderView,
     QLabel,
     QLineEdit,
@@ -33,18 +31,22 @@ from qtpy.QtWidgets import (
 )
 
 from porescope.errors import MissingMetadata, PorescopeError
+from porescope.pipeline.catalogue.segment import SCRIBBLES
 from porescope.pipeline.recipe import read_recipe
 from porescope.pipeline.report import explained
 from porescope.pipeline.run import Report, run_recipe, run_step, work_folder
 from porescope.pipeline.step import Step
 from porescope.pipeline.workspace import Workspace, load_workspace
+from porescope.stack import Stack
 from porescope.tracking import Cancel
 from porescope.viewer.boxes import COLOURS, Boxes
 from porescope.viewer.curves import Curves
 from porescope.viewer.flicker import Flicker
 from porescope.viewer.form import Form, label
 from porescope.viewer.layers import KEY, LayerData, from_layer, label_features, marks_layer
+from porescope.viewer.paths import PathList, in_a_row, with_choosers
 from porescope.viewer.readers import read_layers, workspace_layers
+from porescope.viewer.sample_layers import CHANNEL
 from porescope.viewer.tables import Tables
 from porescope.viewer.work import Runner, Session, in_process
 
@@ -114,6 +116,9 @@ class Panel(QWidget):
     def reset_choices(self) -> None:
         """Follow a change of the layer list."""
 
+    def offer_weights(self, path: Path) -> None:
+        """Let a file of weights be chosen where such are."""
+
     def show_layers(self, layers: Iterable[LayerData]) -> list[Layer]:
         """Add layers to the window."""
         return [self.viewer.add_layer(Layer.create(*layer)) for layer in layers]
@@ -135,8 +140,8 @@ class LoadPanel(Panel):
         self.path.editingFinished.connect(self._path_edited)
         self.spacing = {axis: QLineEdit() for axis in "zyx"}
         self.beam_kv = QLineEdit()
-        self.fields.addRow("Path", _with_choosers(self.path, self._path_edited))
-        self.fields.addRow("Voxel (nm)", _in_a_row(*self.spacing.values()))
+        self.fields.addRow("Path", with_choosers(self.path, self._path_edited))
+        self.fields.addRow("Voxel (nm)", in_a_row(*self.spacing.values()))
         self.fields.addRow("Beam (kV)", self.beam_kv)
         self._asked: Path | None = None
         # What the file told, as shown; whoever changes nothing gets the layers read meanwhile.
@@ -253,7 +258,7 @@ class StepPanel(Panel):
             boxes = Boxes(viewer, f"{step.name} {label(name)}", line, several, colour, over)
             button.changed.connect(lambda _=None, boxes=boxes: self._draw(boxes))
             self._boxes.append(boxes)
-        self.scores = _scores_table()
+        self.scores = Scores()
         self.column.addWidget(self.scores)
         self.flicker = Flicker(viewer)
         self.column.addWidget(self.flicker)
@@ -263,7 +268,15 @@ class StepPanel(Panel):
         self.column.addWidget(self.curves)
         # What the user chose otherwise than we would have; forgotten once a result is there.
         self._chosen: dict[Any, Any] = {}
+        self._complete()
         self.reset_choices()
+
+    def _complete(self) -> None:
+        """Add what a step's own panel has besides; called before layers are listed."""
+
+    def offer_weights(self, path: Path) -> None:
+        """Let a file of weights be chosen in the form."""
+        self.form.offer_weights(path)
 
     def _inputs(self) -> dict[str, QWidget]:
         known = {"images": self.images, "labels": self.labels, "truth": self.truth}
@@ -271,7 +284,11 @@ class StepPanel(Panel):
 
     def reset_choices(self) -> None:
         """List the layers there are; visible images, the newest labels and the truth are chosen."""
-        layers = [layer for layer in self.viewer.layers if layer.ndim == 3]
+        layers = [
+            layer
+            for layer in self.viewer.layers
+            if layer.ndim == 3 and CHANNEL not in layer.metadata
+        ]
         images = [layer for layer in layers if isinstance(layer, Image) and not layer.rgb]
         self.images.blockSignals(True)
         self.images.clear()
@@ -284,7 +301,8 @@ class StepPanel(Panel):
         self.images.blockSignals(False)
         labels = [layer.name for layer in reversed(layers) if isinstance(layer, Labels)]
         truths = [name for name in labels if name.startswith("truth")]
-        found = [name for name in labels if name not in truths]
+        drawn = [name for name in labels if name.startswith(SCRIBBLES)]
+        found = [name for name in labels if name not in (*truths, *drawn)]
         _offer(self.labels, [*found, *truths, NOTHING], self._chosen.get("labels"))
         _offer(self.truth, [*truths, NOTHING, *found], self._chosen.get("truth"))
 
@@ -301,6 +319,7 @@ class StepPanel(Panel):
             images=tuple(sorted(map(from_layer, images), key=lambda stack: stack.beam_kv or 0.0)),
             labels=self._chosen_labels("labels", self.labels),
             truth=self._chosen_labels("truth", self.truth),
+            maps=self._maps(),
         )
         folder = self.session.new_folder()
         beside = folder.with_name(f".{folder.name}")
@@ -313,6 +332,10 @@ class StepPanel(Panel):
 
         used = [*images, *labels]
         self.runner.start(task, lambda result: self._show(result[0], result[1], used))
+
+    def _maps(self) -> dict[str, Stack]:
+        """Return what the step takes besides."""
+        return {}
 
     def chosen_images(self) -> list[str]:
         """Return the names of the image layers to work on, lowest voltage first."""
@@ -341,20 +364,22 @@ class StepPanel(Panel):
         self._chosen.clear()
         for boxes in self._boxes:
             boxes.hide()
-        kinds = {kind for *_, kind in layers}
+        kinds = {kind for _, look, kind in layers if look.get("visible", True)}
         for layer in used:
             if ("image" if isinstance(layer, Image) else "labels") in kinds:
                 layer.visible = False
         told = {"tables": dict(made.tables), "scores": dict(made.scores)}
         shown = self.show_layers(layers)
-        for layer in shown or used:
+        # Maps are about what was there, and new images and labels about themselves.
+        about = shown if made.images or made.labels is not None else used
+        for layer in about:
             own = layer.metadata.get(KEY, {})
             layer.metadata = {**layer.metadata, KEY: {**own, **told}}
-        self.show_scores(made.scores)
+        self.scores.show_rows(explained(made.scores))
         for layer in used:
             if isinstance(layer, Labels) and "phase_fractions" in made.scores:
                 layer.features = label_features(made.scores["phase_fractions"])
-        self._show_curves(made, shown or used)
+        self._show_curves(made, about)
         self.flicker.offer([layer for layer in used if not layer.visible], shown)
         if shown and made.tables.get("marks") and "positions" in self.step.tables:
             self.show_layers([marks_layer(made.tables["marks"], shown[0])])
@@ -368,18 +393,6 @@ class StepPanel(Panel):
         if layers:
             self.tables.offer(tables, layers[0])
             self.curves.show_tables(tables, layers[0])
-
-    def show_scores(self, scores: Mapping[str, Any]) -> None:
-        """Fill the table with the scores that a person wants to see."""
-        rows = list(explained(scores).items())
-        self.scores.setRowCount(len(rows))
-        for row, (name, value) in enumerate(rows):
-            self.scores.setItem(row, 0, QTableWidgetItem(name))
-            self.scores.setItem(row, 1, QTableWidgetItem(value))
-        header = self.scores.horizontalHeader().sizeHint().height()
-        height = sum(self.scores.rowHeight(row) for row in range(len(rows)))
-        self.scores.setFixedHeight(header + height + 2 * self.scores.frameWidth())
-        self.scores.setVisible(bool(rows))
 
     def _remember_image(self, item: QListWidgetItem) -> None:
         self._chosen[item.text()] = item.checkState() == Qt.CheckState.Checked
@@ -398,38 +411,19 @@ class RecipePanel(Panel):
         )
         self.recipe = QLineEdit()
         self.recipe.setPlaceholderText("recipe .yaml, or provenance.json")
-        self.inputs = QListWidget()
-        self.inputs.setMaximumHeight(72)
-        self.inputs.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.inputs = PathList()
         self.out = QLineEdit()
         self.out.setPlaceholderText("folder to make")
         self.overwrite = QCheckBox("replace an earlier result")
         self.report_button = QPushButton("Open report")
         self.report_button.setVisible(False)
         self.report_button.clicked.connect(self._open_report)
-        self.fields.addRow("Recipe", _with_choosers(self.recipe, folders=False))
-        self.fields.addRow("Inputs", self._inputs())
-        self.fields.addRow("Result", _with_choosers(self.out, files=False))
+        self.fields.addRow("Recipe", with_choosers(self.recipe, folders=False))
+        self.fields.addRow("Inputs", self.inputs.with_buttons())
+        self.fields.addRow("Result", with_choosers(self.out, files=False))
         self.fields.addRow("", self.overwrite)
         self.column.addWidget(self.report_button)
         self._result: Path | None = None
-
-    def _inputs(self) -> QWidget:
-        add_file, add_folder = QPushButton("File…"), QPushButton("Folder…")
-        remove = QPushButton("Remove")
-        add_file.clicked.connect(lambda: self.inputs.addItems(_ask_file(self, True)))
-        add_folder.clicked.connect(lambda: self.inputs.addItems(_ask_folder(self)))
-        remove.clicked.connect(self._remove_inputs)
-        box = QWidget()
-        column = QVBoxLayout(box)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.inputs)
-        column.addWidget(_in_a_row(add_file, add_folder, remove))
-        return box
-
-    def _remove_inputs(self) -> None:
-        for item in self.inputs.selectedItems():
-            self.inputs.takeItem(self.inputs.row(item))
 
     def run(self) -> None:
         """Run the recipe in a process of its own."""
@@ -438,9 +432,8 @@ class RecipePanel(Panel):
         if not self.out.text().strip():
             raise PorescopeError("Name the folder to make for the result.")
         recipe = read_recipe(Path(self.recipe.text().strip()).expanduser())
-        texts = [self.inputs.item(row).text() for row in range(self.inputs.count())]
-        if texts:
-            recipe = recipe.with_inputs(map(Path, texts))
+        if paths := self.inputs.paths():
+            recipe = recipe.with_inputs(paths)
         out = Path(self.out.text().strip()).expanduser().absolute()
         job = in_process(
             run_recipe,
@@ -478,16 +471,29 @@ def _offer(combo: QComboBox, names: list[str], chosen: str | None) -> None:
     combo.setCurrentText(chosen if chosen in names else names[0])
 
 
-def _scores_table() -> QTableWidget:
-    table = QTableWidget(0, 2)
-    table.setHorizontalHeaderLabels(["measure", "value"])
-    table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-    table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
-    table.verticalHeader().setVisible(False)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    table.setVisible(False)
-    return table
+class Scores(QTableWidget):
+    """A table of names and values, as high as it is long."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 2)
+        self.setHorizontalHeaderLabels(["measure", "value"])
+        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self.verticalHeader().setVisible(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVisible(False)
+
+    def show_rows(self, values: Mapping[str, str]) -> None:
+        """Show values by their names, or nothing where there are none."""
+        self.setRowCount(len(values))
+        for row, texts in enumerate(values.items()):
+            for column, text in enumerate(texts):
+                self.setItem(row, column, QTableWidgetItem(text))
+        header = self.horizontalHeader().sizeHint().height()
+        height = sum(self.rowHeight(row) for row in range(len(values)))
+        self.setFixedHeight(header + height + 2 * self.frameWidth())
+        self.setVisible(bool(values))
 
 
 def number(line: QLineEdit, what: str) -> float | None:
@@ -497,50 +503,3 @@ def number(line: QLineEdit, what: str) -> float | None:
         return float(text) if text else None
     except ValueError as error:
         raise PorescopeError(f"The {what} is {text!r}; write a number.") from error
-
-
-def _in_a_row(*widgets: QWidget) -> QWidget:
-    box = QWidget()
-    row = QHBoxLayout(box)
-    row.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        row.addWidget(widget)
-    return box
-
-
-def _with_choosers(
-    line: QLineEdit, chosen: Any = None, files: bool = True, folders: bool = True
-) -> QWidget:
-    """Return a line for a path with buttons that ask for one."""
-
-    def fill(paths: list[str]) -> None:
-        if paths:
-            line.setText(paths[0])
-            if chosen is not None:
-                chosen()
-
-    buttons = []
-    if files:
-        buttons.append(QPushButton("File…"))
-        buttons[-1].clicked.connect(lambda: fill(_ask_file(line)))
-    if folders:
-        buttons.append(QPushButton("Folder…"))
-        buttons[-1].clicked.connect(lambda: fill(_ask_folder(line)))
-    box = QWidget()
-    column = QVBoxLayout(box)
-    column.setContentsMargins(0, 0, 0, 0)
-    column.addWidget(line)
-    column.addWidget(_in_a_row(*buttons))
-    return box
-
-
-def _ask_file(parent: QWidget, several: bool = False) -> list[str]:
-    if several:
-        return list(QFileDialog.getOpenFileNames(parent, "Choose files")[0])
-    name, _ = QFileDialog.getOpenFileName(parent, "Choose a file")
-    return [name] if name else []
-
-
-def _ask_folder(parent: QWidget) -> list[str]:
-    name = QFileDialog.getExistingDirectory(parent, "Choose a folder")
-    return [name] if name else []

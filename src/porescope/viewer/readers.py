@@ -11,10 +11,10 @@ from porescope.errors import MissingMetadata
 from porescope.pipeline.workspace import INDEX, Workspace, image_name, load_workspace
 from porescope.stack import Stack
 from porescope.viewer.layers import (
-    MAP_COLOURS,
     SOLID_COLOUR,
     TRUTH_COLOUR,
     LayerData,
+    map_look,
     phase_colours,
     to_layer_data,
 )
@@ -120,7 +120,7 @@ def workspace_layers(
     """Return the layers of all volumes of a workspace, lowest first."""
     layers = image_layers(workspace.images, suffix, **attributes)
     layers += [
-        to_layer_data(stack, name, visible=False, colormap=MAP_COLOURS)
+        to_layer_data(stack, name, visible=False, **map_look(name))
         for name, stack in workspace.maps.items()
     ]
     if workspace.truth is not None:

@@ -15,6 +15,7 @@ from napari.layers import Layer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDockWidget, QWidget
 
+from porescope.pipeline.report import explained
 from porescope.pipeline.workspace import Workspace, load_workspace
 from porescope.stack import SLICES, Stack
 from porescope.viewer.dock import open_dock
@@ -58,7 +59,7 @@ def fill(viewer: napari.Viewer, result: Path, inputs: Sequence[Path] = ()) -> No
         viewer.dims.set_point(SLICES, _middle_nm(workspace.labels))
     viewer.canvas.overlays.scale_bar.visible = True
     panel = open_dock(viewer, "measure")
-    panel.show_scores(workspace.scores)
+    panel.scores.show_rows(explained(workspace.scores))
     _widen(panel)
     _fit(viewer)
 

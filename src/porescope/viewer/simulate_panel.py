@@ -1,4 +1,4 @@
-"""The section of the dock that images a sample by Monte Carlo."""
+"""The section of the dock that images a sample, by Monte Carlo or the neural simulator."""
 
 # Qt comes without types.
 # mypy: disallow-subclassing-any=False
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox
 from porescope.errors import Cancelled, PorescopeError
 from porescope.pipeline.run import Report
 from porescope.pipeline.simulation import SimulationParameters
+from porescope.pipeline.simulation.neural import FITTING
 from porescope.pipeline.step import find_step
 from porescope.stack import SLICES
 from porescope.tracking import Cancel
@@ -42,6 +44,9 @@ from porescope.viewer.work import Latest, Message, Session, in_process
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+MONTE_CARLO, NEURAL = "Monte Carlo", "neural simulator"
+NEURAL_ONLY, MONTE_CARLO_ONLY = {"surrogate"}, {"walls", "tilt_deg"}
+"""Fields that are for one of them alone."""
 SETTLED_MS = 300
 """A parameter that did not change for so long is no longer being typed."""
 
@@ -54,16 +59,19 @@ class SimulatePanel(Panel):
             viewer,
             session,
             "Simulate",
-            "Image a sample as a scanning electron microscope does, by Monte Carlo: see the plane "
-            "at the slider while you choose, then make the stacks with their truth.",
+            "Image a sample as a scanning electron microscope does: see the plane at the slider "
+            "while you choose, then make the stacks with their truth.",
         )
         self.step = find_step("simulate")
         self.sample = QComboBox()
+        self.by = QComboBox()
+        self.by.addItems([MONTE_CARLO, NEURAL])
         self.live = QCheckBox("Live preview of the plane at the slider")
         self.beam_kv = QComboBox()
         self.secondaries = QCheckBox("Secondary electrons too, side by side")
         self.told = Message()
         self.fields.addRow("Sample", self.sample)
+        self.fields.addRow("By", self.by)
         self.fields.addRow(self.live)
         self.fields.addRow("Preview at (kV)", self.beam_kv)
         self.fields.addRow(self.secondaries)
@@ -82,6 +90,7 @@ class SimulatePanel(Panel):
         self._settled.setInterval(SETTLED_MS)
         self._settled.timeout.connect(self._ask)
         self.live.toggled.connect(self._switch)
+        self.by.currentTextChanged.connect(self._show_fields)
         self.sample.currentTextChanged.connect(self._show_anew)
         self.beam_kv.currentTextChanged.connect(self._ask)
         self.secondaries.toggled.connect(self._ask)
@@ -89,6 +98,7 @@ class SimulatePanel(Panel):
         moved = viewer.dims.events.point.connect(self._moved)
         self.destroyed.connect(lambda: viewer.dims.events.point.disconnect(moved))
         self._offer_beams()
+        self._show_fields()
         self.reset_choices()
 
     def reset_choices(self) -> None:
@@ -147,9 +157,25 @@ class SimulatePanel(Panel):
         return self.viewer.layers[name]
 
     def _parameters(self) -> SimulationParameters:
-        parameters = self.step.parse(self.form.values())
+        unused = self._unused()
+        values = {k: value for k, value in self.form.values().items() if k not in unused}
+        if self.by.currentText() == NEURAL:
+            values.setdefault("surrogate", FITTING)
+        parameters = self.step.parse(values)
         assert isinstance(parameters, SimulationParameters)
         return parameters
+
+    def offer_weights(self, path: Path) -> None:
+        """Let a file of weights be chosen for the neural simulator."""
+        self.form.offer_weights(path)
+
+    def _show_fields(self, event: Any = None) -> None:
+        """Show the fields that matter, and what they lead to."""
+        self.form.show_only(set(SimulationParameters.model_fields) - self._unused())
+        self._edited()
+
+    def _unused(self) -> set[str]:
+        return NEURAL_ONLY if self.by.currentText() == MONTE_CARLO else MONTE_CARLO_ONLY
 
     def _offer_beams(self) -> None:
         """Offer the voltages of the form for the preview."""
@@ -196,7 +222,7 @@ class SimulatePanel(Panel):
                 self.told.say(error)
                 return
             if not self._layers:
-                self.told.say("Making the sample ready for electrons.")
+                self.told.say("Making the sample ready.")
             preview, shot = self._preview, self._shot
             self._latest.ask(lambda: preview.look(shot[1]))
 
@@ -230,7 +256,7 @@ class SimulatePanel(Panel):
             if not exposed.finished:
                 outdated = partial(self._is_outdated, shot)
                 self._latest.ask(lambda: preview.sharpen(exposed, outdated))
-        elif exposed.electrons == 0 and self._fits(exposed):
+        elif exposed.quick and self._fits(exposed):
             # A slider that keeps moving shows something on its way.
             self._show_images(layer, newest, exposed.images)
 

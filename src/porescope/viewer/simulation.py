@@ -29,6 +29,7 @@ from porescope.pipeline.simulation import SimulationParameters, parse_materials
 from porescope.pipeline.simulation.below import Below
 from porescope.pipeline.simulation.exposure import Exposure
 from porescope.pipeline.simulation.microscope import check_secondaries
+from porescope.pipeline.simulation.neural import Neural
 from porescope.pipeline.simulation.plan import reach_nm
 from porescope.pipeline.simulation.stack import TOO_MANY_TRANSMITTED
 from porescope.pipeline.step import find_step
@@ -213,12 +214,24 @@ class Exposed:
             f"Plane at {shot.z_nm:g} nm, {shot.beam_kv:g} kV: "
             f"{seen if self.electrons else 'a first look'}."
         )
+        if self.neural:
+            return f"Plane at {shot.z_nm:g} nm, {shot.beam_kv:g} kV, by the neural simulator."
         if self.transmitted > TOO_MANY_TRANSMITTED:
             told += (
                 f" The sample ends too close below: {100 * self.transmitted:.1f} % of the "
                 "electrons left it below, and what they could have told is missing."
             )
         return told
+
+    @property
+    def neural(self) -> bool:
+        """Whether no electron was followed."""
+        return self.shot.subject.parameters.surrogate is not None
+
+    @property
+    def quick(self) -> bool:
+        """Whether there may be as much to see of each plane of a moving slider."""
+        return self.neural or self.electrons == 0
 
     @property
     def finished(self) -> bool:
@@ -267,6 +280,7 @@ class Preview:
     def __init__(self) -> None:
         self._below: Below | None = None
         self._made_for: tuple[Any, ...] = ()
+        self._neural: tuple[Subject, Neural] | None = None
 
     def look(self, shot: Shot) -> Exposed:
         """Return a plane in so few pixels and electrons that it takes a fraction of a second.
@@ -276,12 +290,42 @@ class Preview:
         PorescopeError
             As the stack would.
         """
+        if shot.subject.parameters.surrogate is not None:
+            return self._drawn(shot)
         ready, _ = self._made_ready(shot)
         rows, columns = _pixels(ready, shot.subject.pixel_nm)
         wider = min(math.ceil(math.sqrt(rows * columns / LOOK_PIXELS)), rows, columns)
         seen, transmitted = self._seen(shot, LOOK_ELECTRONS, 0, wider)
         signals = {name: _widened(part, wider, rows, columns) for name, part in seen.items()}
         return Exposed(shot, 0, signals, transmitted)
+
+    def _drawn(self, shot: Shot) -> Exposed:
+        """Return a plane by the neural simulator, at once as good as it gets."""
+        parameters = shot.subject.parameters
+        detector = as_detector(parameters.detector).name
+        seen = self._made_neural(shot.subject).images(shot.z_nm, shot.beam_kv)
+        wanted = [detector, SECONDARY] if shot.secondaries else [detector]
+        if not set(wanted) <= set(seen):
+            raise PorescopeError(
+                "These weights of the neural simulator tell no secondary electrons; show only "
+                "back-scattered ones, take other weights, or use Monte Carlo."
+            )
+        signals = {name: seen[name].astype(np.float64) for name in wanted}
+        return Exposed(shot, shot.asked, signals, 0.0)
+
+    def _made_neural(self, subject: Subject) -> Neural:
+        """Return the neural simulator on a sample, which is held in memory."""
+        if self._neural is not None:
+            known, neural = self._neural
+            same = _voxels(known) is _voxels(subject) and known.voxel_nm == subject.voxel_nm
+            if same and known.parameters == subject.parameters:
+                return neural
+        sample = subject.sample
+        if isinstance(sample, Stack):
+            solid = np.asarray(sample.data) != 0
+            sample = sample.with_data(solid, is_labels=True)
+        self._neural = (subject, Neural(sample, subject.parameters, subject.voxel_nm))
+        return self._neural[1]
 
     def sharpen(self, exposed: Exposed, cancel: Cancel = never_cancel) -> Exposed:
         """Return the plane with some rounds of electrons more, up to as many as asked for.
@@ -347,7 +391,7 @@ class Preview:
         """Return the sample below a plane, and the plane in it."""
         subject, parameters = shot.subject, shot.subject.parameters
         secondaries = _tells_of_secondaries(shot)
-        sample: Any = subject.sample.data if isinstance(subject.sample, Stack) else subject.sample
+        sample = _voxels(subject)
         how = (subject.voxel_nm, parameters.materials, parameters.walls, secondaries)
         if self._below is None or self._made_for[0] is not sample or self._made_for[1:] != how:
             self._below = None  # makes room
@@ -392,6 +436,11 @@ def _moved(stack: Stack, origin_nm: tuple[float, float, float]) -> Stack:
     z, *yx = origin_nm
     y, x = (old + new for old, new in zip(stack.origin_yx_nm, yx, strict=True))
     return replace(stack, slice_z_nm=stack.slice_z_nm + z, origin_yx_nm=(y, x))
+
+
+def _voxels(subject: Subject) -> Any:
+    """Return what stays the same object as long as a sample does."""
+    return subject.sample.data if isinstance(subject.sample, Stack) else subject.sample
 
 
 def _tells_of_secondaries(shot: Shot) -> bool:

@@ -74,7 +74,9 @@ class Microscope:
         )
         self.labels = labels_of(sample, self.plan.voxel_nm[0])
         self._neural = (
-            Neural(sample, parameters, self.plan) if parameters.surrogate is not None else None
+            Neural(sample, parameters, self.plan.voxel_nm)
+            if parameters.surrogate is not None
+            else None
         )
         self._below = Below(
             self.labels if isinstance(sample, Stack) else sample,
@@ -91,7 +93,7 @@ class Microscope:
         beam_kv = parameters.beam_kv[beam]
         electron_seed, *noise_seeds = _seeds(parameters.seed, index, beam_kv)
         if self._neural is not None:
-            signal, transmitted = self._neural.signal(index, beam, beam_kv), 0.0
+            signal, transmitted = self._neural.signal(self.plan, index, beam, beam_kv), 0.0
         else:
             signal, transmitted = self._followed(index, beam, electron_seed, cancel)
         if parameters.curtains > 0:  # of the face, and so the same at all voltages

@@ -48,7 +48,12 @@ class InterpolationTraining(TrainingParameters):
     """How long to train; the structures are drawn."""
 
 
-@training("interpolation", inputs="nothing: structures are drawn", file="interpolation.safetensors")
+@training(
+    "interpolation",
+    inputs="nothing: structures are drawn",
+    file="interpolation.safetensors",
+    takes_files=False,
+)
 def interpolation(
     inputs: Sequence[Path],
     out: Path,

@@ -50,6 +50,8 @@ class Training:
     function : callable
     file : str
         Name of the weights in the folder.
+    takes_files : bool
+        Whether it learns from files, and not from what it draws.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Training:
     parameters: type[BaseModel]
     function: TrainingFunction
     file: str
+    takes_files: bool = True
 
     def parse(self, values: Mapping[str, Any]) -> BaseModel:
         """Return checked parameters.
@@ -74,12 +77,16 @@ _REGISTERED: dict[str, Training] = {}
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def training(name: str, *, inputs: str, file: str) -> Callable[[Function], Function]:
+def training(
+    name: str, *, inputs: str, file: str, takes_files: bool = True
+) -> Callable[[Function], Function]:
     """Register a function as a training; its docstring's first line is the summary."""
 
     def register(function: Function) -> Function:
         model = get_type_hints(function)["parameters"]
-        _REGISTERED[name] = Training(name, summary_of(function), inputs, model, function, file)
+        _REGISTERED[name] = Training(
+            name, summary_of(function), inputs, model, function, file, takes_files
+        )
         return function
 
     return register

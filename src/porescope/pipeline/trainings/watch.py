@@ -1,0 +1,75 @@
+"""What a training that runs tells in its folder, for whoever watches it."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+METRICS, PREVIEW = "metrics.csv", "preview.npz"
+"""As :mod:`porescope.learn.training` writes them."""
+LOSSES = ("training_loss", "validation_loss")
+MOST_BYTES = 1 << 24
+"""A file that is larger is none of a training."""
+
+
+class Losses(NamedTuple):
+    """Losses of the epochs of one network.
+
+    Attributes
+    ----------
+    name : str
+        Of the network, where a training makes several.
+    training, validation : lists of (epoch, loss)
+    """
+
+    name: str
+    training: list[tuple[int, float]]
+    validation: list[tuple[int, float]]
+
+
+def read_losses(folder: Path) -> list[Losses]:
+    """Return what each network of a training has reached so far, those begun first first."""
+    found = []
+    for path in _files(folder, METRICS):
+        try:
+            with path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            training, validation = (
+                [(int(row["epoch"]), float(row[name])) for row in rows if row.get(name)]
+                for name in LOSSES
+            )
+        except (OSError, ValueError, KeyError, TypeError, csv.Error):
+            continue  # whatever it is, it is nothing to watch
+        name = "" if path.parent == folder else path.parent.name
+        found.append(Losses(name, training, validation))
+    return found
+
+
+def read_pictures(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """Return the newest pictures (y, x) of an example by name; none if there are none yet."""
+    for path in reversed(_files(folder, PREVIEW)):
+        try:
+            with np.load(path, allow_pickle=False) as pictures:
+                shown = {name: np.asarray(pictures[name]) for name in pictures.files}
+        except (OSError, ValueError, zipfile.BadZipFile):
+            continue
+        return {name: each for name, each in shown.items() if each.ndim == 2}
+    return {}
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    """Return the files of this name in a folder and those in it, the newest last."""
+    found = []
+    for path in (folder / name, *folder.glob(f"*/{name}")):
+        try:
+            told = path.stat()
+        except OSError:
+            continue
+        if told.st_size <= MOST_BYTES:
+            found.append((told.st_mtime_ns, path))
+    return [path for _, path in sorted(found)]
