@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from porescope.cli import main
 from porescope.errors import Cancelled, PorescopeError
 from porescope.geometry import boolean_model
 from porescope.imaging import HeightField, extract_heightfield, load_surrogate
@@ -17,6 +18,7 @@ from porescope.imaging.surrogate.layouts import all_channels  # noqa: E402
 from porescope.imaging.surrogate.networks import make_network  # noqa: E402
 from porescope.imaging.surrogate.training import Examples, loss, train_surrogate  # noqa: E402
 from porescope.learn.optimizer import Muon  # noqa: E402
+from porescope.learn.weights import read_card  # noqa: E402
 
 EDGE = 16
 
@@ -246,3 +248,15 @@ def test_all_channels_keep_what_a_half_can_hold():
     field = example(2).field
     exact = all_channels(field, 2, 100.0)
     assert (exact.half().float() - exact).abs().max() < 1e-3
+
+
+def test_the_command_trains(tmp_path, capsys):
+    source = write_folder(tmp_path / "data", 4, 1)
+    words = ["train", "surrogate", str(source), "--epochs", "1", "--batch-size", "4"]
+    assert main([*words, "--loss", "l1", "--out", str(tmp_path / "out")]) == 0
+    assert "surrogate.safetensors" in capsys.readouterr().out
+    card = read_card(tmp_path / "out" / "surrogate.safetensors")
+    assert card.training["loss"] == "l1"
+    assert main([*words, "--out", str(tmp_path / "out")]) == 2
+    assert main([*words[:3], str(source), "--out", str(tmp_path / "other")]) == 2
+    assert "Name one folder of examples" in capsys.readouterr().err

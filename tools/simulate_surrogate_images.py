@@ -61,8 +61,6 @@ class Part:
     halves : int
         An image in so many independent parts, which tell its noise.
     cubes : bool
-    wide : bool
-        Whether particles are as large as in Table 1 at most and pores wide, which is rare else.
     """
 
     count: int
@@ -72,7 +70,6 @@ class Part:
     electrons: tuple[int, int, int] = (50, 50, 30)
     halves: int = 1
     cubes: bool = False
-    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,11 +82,9 @@ class Gold:
 
 
 PARTS = {
-    "training": Part(400, 128, 0),
-    "wide": Part(50, 128, 500_000, electrons=(30, 30, 20), wide=True),
-    "wider": Part(50, 128, 600_000, electrons=(30, 30, 20), wide=True),
+    "training": Part(214, 128, 0),
     "validation": Part(25, 128, 1_000_000),
-    "gold-training": Gold(60, 5_000_000),
+    "gold-training": Gold(30, 5_000_000),
     "gold-validation": Gold(8, 6_000_000),
     "cubes": Part(12, 64, 2_000_000, (2.0,), (0, 500, 0), 2, True),
     "cubes-1kV": Part(6, 64, 3_000_000, (1.0,), (100, 0, 0), 2, True),
@@ -111,13 +106,13 @@ def draw(index, part, random):
         edge = ((20, 30), (60, 100))[index % 2]
         porosity = (0.3, 0.5, 0.7)[index // 2 % 3]
         return boolean_model("cube", porosity=porosity, shape=shape, edge=edge, seed=seed)
-    porosity = random.uniform(0.6 if part.wide else 0.3, 0.7)
+    porosity = random.uniform(0.3, 0.7)
     if random.random() < 0.4:
-        radius = 30.0 if part.wide else log_uniform(random, 10, 30)
+        radius = log_uniform(random, 10, 30)
         return boolean_model(
             "sphere", porosity=porosity, shape=shape, radius=(radius, 1.6 * radius), seed=seed
         )
-    radius = 30.0 if part.wide else log_uniform(random, 5, 30)
+    radius = log_uniform(random, 5, 30)
     height = log_uniform(random, 100, 300)
     return boolean_model(
         "cylinder",

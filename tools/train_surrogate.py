@@ -16,7 +16,7 @@ from porescope.imaging.surrogate.settings import SurrogateTraining
 from porescope.imaging.surrogate.training import train_surrogate
 
 PARAMETERS = {
-    "default": SurrogateTraining(epochs=58),
+    "default": SurrogateTraining(epochs=34),
     "gold-epoxy": SurrogateTraining(layers=4, length_nm=50.0, epochs=13),
 }
 
