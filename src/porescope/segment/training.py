@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -279,9 +279,8 @@ def fit_votes(evidence: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArra
     pore = np.bincount(patterns[~truth], minlength=1 << count)
     votes = np.array(list(product((0, 1), repeat=count)))[:, ::-1]  # as bits of the pattern
     best: tuple[float, float, tuple[int, ...]] | None = None
-    for shares in product(range(1, steps), repeat=count):
-        if sum(shares) != steps:
-            continue
+    for bars in combinations(range(1, steps), count - 1):
+        shares = tuple(np.diff((0, *bars, steps)).tolist())
         won = votes @ shares > steps / 2
         wrong = float(solid[~won].sum() + pore[won].sum())
         candidate = (wrong, float(np.var(shares)), shares)
