@@ -7,7 +7,7 @@ that a form refuses what a recipe refuses, in the same words.
 from __future__ import annotations
 
 import types
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -53,16 +53,13 @@ class Form:
     ----------
     model : type of BaseModel
         Of a step, a training or a kind of sample.
-    names : collection of str, optional
-        Of the fields; all by default.
+    names : sequence of str, optional
+        Of the fields, in the order in which they are wanted; all by default.
     """
 
-    def __init__(self, model: type[BaseModel], names: Collection[str] | None = None) -> None:
-        self._fields = {
-            name: field
-            for name, field in model.model_fields.items()
-            if names is None or name in names
-        }
+    def __init__(self, model: type[BaseModel], names: Sequence[str] | None = None) -> None:
+        fields = model.model_fields
+        self._fields = {name: fields[name] for name in (fields if names is None else names)}
         self._widgets = {name: _widget(name, field) for name, field in self._fields.items()}
         self._buttons = {
             name: PushButton(text="Draw", tooltip="Draw a box on the image.")
@@ -195,11 +192,11 @@ def _weights_of(field: FieldInfo) -> Any:
 
 
 def _told(name: str | None) -> str:
-    """Return the name of weights, and of a file so much that it is known again."""
+    """Return the name of weights, and of a file that of its folder: all files have one name."""
     if name is None:
         return "none"
     path = Path(name)
-    return name if path.name == name else f"{path.parent.name}/{path.name}"
+    return name if path.name == name else f"{path.parent.name}/…"
 
 
 def _add_choice(box: ComboBox, value: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QPushButton
 
-from porescope.errors import PorescopeError
+from porescope.errors import Cancelled, PorescopeError
 from porescope.learn.weights import Card
 from porescope.pipeline.trainings.training import Training, run_training, trainings
 from porescope.pipeline.trainings.watch import read_losses, read_pictures
@@ -54,12 +54,12 @@ class TrainPanel(Panel):
         self.stop.setEnabled(False)
         self.stop.clicked.connect(self._stop)
         self.fields.addRow("Training", self.training)
-        self.fields.addRow(self.about)
+        self.column.insertWidget(1, self.about)
         self._listed = self.inputs.with_buttons(files=False)
         self.fields.addRow("Learn from", self._listed)
         self.fields.addRow("Folder", with_choosers(self.out, self._watch, files=False))
         self.out.editingFinished.connect(self._watch)
-        self.column.insertWidget(2, self.more)
+        self.column.insertWidget(3, self.more)
         self.column.addWidget(self.stop)
         self.progress = TrainingProgress()
         self.column.addWidget(self.progress)
@@ -149,6 +149,8 @@ class TrainPanel(Panel):
 
     def _failed(self, error: PorescopeError) -> None:
         self._ended()
+        if isinstance(error, Cancelled):
+            self.runner.say("Cancelled; finished epochs are kept, and Train goes on with them.")
 
     def _show(self, training: Training, out: Path, card: Card) -> None:
         self._ended()
@@ -164,4 +166,4 @@ def _forms(training: Training) -> tuple[Form, Form]:
     model = training.parameters
     own = [name for name in inspect.get_annotations(model) if name in model.model_fields]
     first = own or list(model.model_fields)
-    return Form(model, first), Form(model, set(model.model_fields) - set(first))
+    return Form(model, first), Form(model, [n for n in model.model_fields if n not in first])
