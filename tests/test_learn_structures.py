@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from porescope.learn import structures
-from porescope.learn.structures import KINDS, excursion_set, random_structure
+from porescope.learn.structures import KINDS, excursion_set, mixture, random_structure, two_levels
 
 SHAPE = (24, 32, 40)
 
@@ -15,14 +14,13 @@ def test_a_seed_names_a_structure():
     assert first.dtype == bool
 
 
-def test_all_kinds_and_both_phases_occur(monkeypatch):
+def test_all_kinds_and_both_phases_occur():
     drawn = []
     counted = {
         (lambda shape, random, kind=kind: drawn.append(kind) or np.zeros(shape, bool)): share
         for kind, share in KINDS.items()
     }
-    monkeypatch.setattr(structures, "KINDS", counted)
-    solid = [random_structure((1, 1, 1), seed).all() for seed in range(400)]
+    solid = [random_structure((1, 1, 1), seed, counted).all() for seed in range(400)]
     assert np.mean(solid) == pytest.approx(0.5, abs=0.1)
     for kind, share in KINDS.items():
         assert drawn.count(kind) / 400 == pytest.approx(share, abs=0.08)
@@ -58,3 +56,12 @@ def test_excursion_sets():
     expected = np.exp(-(level**2) / 2) / (np.pi * 6)
     crossed = np.mean([borders(draw(6, np.inf, seed)) for seed in range(5)])
     assert crossed == pytest.approx(expected, rel=0.15)
+
+
+def test_a_mixture_keeps_the_ratios_of_the_other_kinds():
+    changed = mixture(0.64)
+    assert changed[two_levels] == 0.64
+    assert sum(changed.values()) == pytest.approx(1)
+    ratios = [changed[kind] / KINDS[kind] for kind in KINDS if kind is not two_levels]
+    np.testing.assert_allclose(ratios, 0.72)
+    assert mixture(KINDS[two_levels]) == pytest.approx(dict(KINDS))

@@ -1,8 +1,10 @@
 """Train the network that fills gaps between slices, and write its weights with their card.
 
-python tools/train_interpolation.py FOLDER      about half an hour on one core with 16-bit floats
+python tools/train_interpolation.py FOLDER      about an hour on one core with 16-bit floats
 python tools/train_interpolation.py FOLDER      goes on where it was stopped
-The result, FOLDER/interpolation.safetensors, ships in src/porescope/weights.
+It learns a mixture of structures first, then with more waves of two levels among them. The result,
+FOLDER/further/interpolation.safetensors, ships in src/porescope/weights. The same as `porescope
+train interpolation` twice, with these parameters.
 """
 
 import argparse
@@ -10,16 +12,14 @@ import time
 from pathlib import Path
 
 from porescope.correct.interpolation.gap_training import train_gap_network
-from porescope.learn.parameters import TrainingParameters
+from porescope.correct.interpolation.parameters import InterpolationTraining
 
-PARAMETERS = TrainingParameters(
-    epochs=90,
-    batch_size=16,
-    learning_rate=1e-3,
-    steady=0.4,
-    patience=12,
-    seed=5,
-)
+FIRST = InterpolationTraining(seed=5)
+FURTHER = {
+    "cubes": 900, "waves": 0.64, "epochs": 60, "learning_rate": 5e-4, "steady": 0.2,
+    "patience": 60, "seed": 6,
+}  # fmt: skip
+FILE = "interpolation.safetensors"
 
 
 def main() -> None:
@@ -33,7 +33,11 @@ def main() -> None:
         if done % 100 == 0:
             print(f"{time.monotonic() - began:6.0f} s: {done} of {total}", flush=True)
 
-    card = train_gap_network(folder, PARAMETERS, progress=progress)
+    start = folder / "first" / FILE
+    if not start.exists():
+        train_gap_network(start.parent, FIRST, progress=progress)
+    further = InterpolationTraining(start=start, **FURTHER)
+    card = train_gap_network(folder / "further", further, progress=progress)
     print(card.model_dump_json(indent=1))
 
 

@@ -147,7 +147,17 @@ KINDS: Mapping[Callable[[Shape, np.random.Generator], Volume], float] = MappingP
 """How often each is drawn."""
 
 
-def random_structure(shape: Sequence[int], seed: int) -> Volume:
+def mixture(share: float) -> dict[Callable[[Shape, np.random.Generator], Volume], float]:
+    """Return how often each kind is drawn, with another share of waves of two levels."""
+    rest = (1 - share) / (1 - KINDS[two_levels])
+    return {kind: share if kind is two_levels else rest * often for kind, often in KINDS.items()}
+
+
+def random_structure(
+    shape: Sequence[int],
+    seed: int,
+    kinds: Mapping[Callable[[Shape, np.random.Generator], Volume], float] = KINDS,
+) -> Volume:
     """Draw a structure of a random kind and size, one phase or the other being solid.
 
     Parameters
@@ -156,13 +166,15 @@ def random_structure(shape: Sequence[int], seed: int) -> Volume:
         Number of voxels (z, y, x).
     seed : int
         Of the kind and of all that is random about it.
+    kinds : mapping
+        How often each kind is drawn.
 
     Returns
     -------
     bool array of shape (z, y, x)
     """
     random = np.random.default_rng(seed)
-    kind = list(KINDS)[random.choice(len(KINDS), p=list(KINDS.values()))]
+    kind = list(kinds)[random.choice(len(kinds), p=list(kinds.values()))]
     depth, height, width = shape
     volume = kind((depth, height, width), random)
     return ~volume if random.random() < 0.5 else volume

@@ -24,11 +24,11 @@ from porescope.correct.interpolation.gap_network import (
 )
 from porescope.correct.interpolation.gaps import Gap
 from porescope.correct.interpolation.kriging import Kriging
+from porescope.correct.interpolation.parameters import InterpolationTraining
 from porescope.imaging.slices import gamma_shape_and_scale
-from porescope.learn.parameters import TrainingParameters
-from porescope.learn.structures import random_structure
+from porescope.learn.structures import mixture, random_structure
 from porescope.learn.training import train
-from porescope.learn.weights import Card, save_weights
+from porescope.learn.weights import Card, load_weights, read_card, save_weights
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
 THESIS = (10.16 / 2.5, 3.12 / 2.5)
@@ -46,12 +46,13 @@ def structures(
     count: int,
     edge: int,
     seed: int,
+    waves: float = 0.5,
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
 ) -> list[NDArray[np.bool_]]:
     """Draw cubes of structure, each of its own kind, with seeds from ``seed`` on."""
     return [
-        random_structure((edge,) * 3, seed + index)
+        random_structure((edge,) * 3, seed + index, mixture(waves))
         for index in track(range(count), progress, cancel)
     ]
 
@@ -197,16 +198,18 @@ def example(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
 EDGE = 96
 """Pixels; a cube must hold six slices."""
 
-TRAINING_CUBES, TRAINING_GAPS, PATCHES_IN_AN_EPOCH = 500, 4000, 6400
+GAPS_A_CUBE, PATCHES_IN_AN_EPOCH = 8, 6400
 VALIDATION_CUBES, VALIDATION_GAPS, VALIDATION_PATCHES = 64, 256, 768
 PATCH = 48
 VALIDATION_SEED = 1_000_000
 """Structures of the training have seeds from 0 on, those of the validation from here on."""
+FURTHER_SEED = 2_000_000
+"""From here on are those of a training that goes on from weights."""
 
 
 def train_gap_network(
     folder: str | Path,
-    parameters: TrainingParameters,
+    parameters: InterpolationTraining,
     *,
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
@@ -217,7 +220,7 @@ def train_gap_network(
     ----------
     folder : str or Path
         A training that was stopped there goes on.
-    parameters : TrainingParameters
+    parameters : InterpolationTraining
     progress, cancel
         See :mod:`porescope.tracking`.
 
@@ -228,14 +231,24 @@ def train_gap_network(
     """
     folder = Path(folder)
 
+    first_seed = FURTHER_SEED if parameters.start else 0
+
     def patches(cubes: int, count: int, of_them: int, seed: int) -> Patches:
-        drawn = Gaps(structures(cubes, EDGE, seed, cancel=cancel), count, seed, cancel=cancel)
+        volumes = structures(cubes, EDGE, seed, parameters.waves, cancel=cancel)
+        drawn = Gaps(volumes, count, seed, cancel=cancel)
         return Patches(drawn, PATCH, of_them, seed + parameters.seed)
 
+    def make_network() -> GapNetwork:
+        network = GapNetwork()
+        if parameters.start is not None:
+            load_weights(parameters.start, network, NAME)
+        return network
+
+    cubes, count = parameters.cubes, GAPS_A_CUBE * parameters.cubes
     network, scores = train(
-        GapNetwork,
+        make_network,
         loss,
-        patches(TRAINING_CUBES, TRAINING_GAPS, PATCHES_IN_AN_EPOCH, 0),
+        patches(cubes, count, PATCHES_IN_AN_EPOCH, first_seed),
         patches(VALIDATION_CUBES, VALIDATION_GAPS, VALIDATION_PATCHES, VALIDATION_SEED),
         folder,
         parameters,
@@ -243,20 +256,22 @@ def train_gap_network(
         progress=progress,
         cancel=cancel,
     )
+    before = "" if parameters.start is None else f"First {read_card(parameters.start).data} Then "
     card = Card(
         network=NAME,
         summary="Fills the planes between three slices on each side, a phase at a time.",
         data=(
-            f"{TRAINING_GAPS} gaps in {TRAINING_CUBES} cubes of {EDGE} voxels that "
+            before + f"{count} gaps in {cubes} cubes of {EDGE} voxels that "
             "porescope.learn.structures drew: leveled waves of one and two levels, Gaussian "
-            "fields, spheres and cylinders, either phase solid; slices at gamma distributed "
-            "distances, half of them as in Article II."
+            f"fields, spheres and cylinders, {parameters.waves:g} of them waves of two levels, "
+            "either phase solid; slices at gamma distributed distances, half of them as in "
+            "Article II."
         ),
         split=(
-            f"By structure: seeds from 0 on for training, {VALIDATION_CUBES} cubes with seeds from "
-            f"{VALIDATION_SEED} on to choose the epoch; the benchmark draws others."
+            f"By structure: seeds from {first_seed} on for training, {VALIDATION_CUBES} cubes "
+            f"with seeds from {VALIDATION_SEED} on to choose the epoch; the benchmark draws others."
         ),
-        training=parameters.model_dump(exclude_none=True),
+        training=parameters.model_dump(exclude_none=True, exclude={"start"}),
         scores=scores,
         versions={name: version(name) for name in ("napari-porescope", "torch", "lightning")},
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from porescope.correct.interpolation.parameters import InterpolationTraining
 from porescope.errors import PorescopeError
 from porescope.imaging.surrogate.settings import SurrogateTraining
-from porescope.learn.parameters import TrainingParameters
 from porescope.learn.weights import Card
 from porescope.pipeline.trainings.training import training
 from porescope.segment.parameters import SegmentationTraining
@@ -42,10 +42,6 @@ def segmentation(
     return train_segmentation(
         samples[:chosen], samples[chosen:], out, parameters, progress=progress, cancel=cancel
     )
-
-
-class InterpolationTraining(TrainingParameters):
-    """How long to train; the structures are drawn."""
 
 
 @training(
