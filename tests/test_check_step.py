@@ -62,6 +62,7 @@ def test_some_of_the_slices_can_be_imaged(sample):
     made = check(*sample, every=4, imaging="auto", interpolation="hold", electrons=2)
     assert [row["slice"] for row in made.tables["physics"]] == [0, 4, 8, 12]
     assert made.maps["disagreement 1kV"].slice_z_nm.tolist() == [0, 20, 40, 60]
+    assert made.maps["disagreement 1kV"].spacing_nm == (20, 5, 5)
 
 
 def test_weights_that_do_not_fit_are_refused_where_they_were_asked_for(sample):

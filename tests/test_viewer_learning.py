@@ -225,6 +225,7 @@ def test_the_check_shows_a_map_and_the_worst_slice_first(qtbot, session):
     assert "Made disagreement 1kV" in run(qtbot, panel)
     shown = viewer.layers["disagreement 1kV"]
     assert shown.visible
+    assert [panel.images.item(row).text() for row in range(panel.images.count())] == ["1kV"]
     assert viewer.layers["1kV"].visible
     assert panel.scores.item(0, 0).text() == "misfit of the physics check, %"
     assert not panel.curves.isHidden()

@@ -107,7 +107,7 @@ PLOTS = {
     "alignment": Plot("Drift that was removed", 2, _drift),
     "positions": Plot("Slice thickness, doubtful ones orange", 1, _positions),
     "slices": Plot("Slices and the planes of the grid", 2, _grid),
-    "physics": Plot("Where real and simulated images disagree", 1, _physics),
+    "physics": Plot("Misfit of the physics check", 1, _physics),
     "correlations": Plot("Correlations by axis", 2, _correlations),
 }
 """Which tables have curves, by name."""

@@ -87,8 +87,14 @@ def contrast_limits(data: Any) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def map_look(name: str) -> dict[str, Any]:
-    """Return how to show a map of the workspace."""
+def map_layer(stack: Stack, name: str) -> LayerData:
+    """Return a hidden layer that shows a map of a workspace."""
+    layer = to_layer_data(stack, name, visible=False, **_map_look(name))
+    layer[1]["metadata"][KEY]["is_map"] = True
+    return layer
+
+
+def _map_look(name: str) -> dict[str, Any]:
     if not name.startswith(DISAGREEMENT):
         return {"colormap": MAP_COLOURS}
     from matplotlib.colors import to_rgba
@@ -99,6 +105,11 @@ def map_look(name: str) -> dict[str, Any]:
     colours = [dark, dark * (1, 1, 1, 0), bright * (1, 1, 1, 0), bright]
     colormap = Colormap(colours, controls=[0, 0.35, 0.65, 1], name=DISAGREEMENT)
     return {"colormap": colormap, "contrast_limits": (-1.0, 1.0), "blending": "translucent"}
+
+
+def is_map(layer: Layer) -> bool:
+    """Whether a layer shows a map of a workspace, and no image to work on."""
+    return bool(layer.metadata.get(KEY, {}).get("is_map"))
 
 
 def phase_colours(solid: str) -> dict[int | None, str]:

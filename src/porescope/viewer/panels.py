@@ -43,7 +43,7 @@ from porescope.viewer.boxes import COLOURS, Boxes
 from porescope.viewer.curves import Curves
 from porescope.viewer.flicker import Flicker
 from porescope.viewer.form import Form, label
-from porescope.viewer.layers import KEY, LayerData, from_layer, label_features, marks_layer
+from porescope.viewer.layers import KEY, LayerData, from_layer, is_map, label_features, marks_layer
 from porescope.viewer.paths import PathList, in_a_row, with_choosers
 from porescope.viewer.readers import read_layers, workspace_layers
 from porescope.viewer.sample_layers import CHANNEL
@@ -287,7 +287,7 @@ class StepPanel(Panel):
         layers = [
             layer
             for layer in self.viewer.layers
-            if layer.ndim == 3 and CHANNEL not in layer.metadata
+            if layer.ndim == 3 and CHANNEL not in layer.metadata and not is_map(layer)
         ]
         images = [layer for layer in layers if isinstance(layer, Image) and not layer.rgb]
         self.images.blockSignals(True)

@@ -14,7 +14,7 @@ from porescope.viewer.layers import (
     SOLID_COLOUR,
     TRUTH_COLOUR,
     LayerData,
-    map_look,
+    map_layer,
     phase_colours,
     to_layer_data,
 )
@@ -119,10 +119,7 @@ def workspace_layers(
 ) -> list[LayerData]:
     """Return the layers of all volumes of a workspace, lowest first."""
     layers = image_layers(workspace.images, suffix, **attributes)
-    layers += [
-        to_layer_data(stack, name, visible=False, **map_look(name))
-        for name, stack in workspace.maps.items()
-    ]
+    layers += [map_layer(stack, name) for name, stack in workspace.maps.items()]
     if workspace.truth is not None:
         layers.append(
             labels_layer(workspace.truth, "truth", TRUTH_COLOUR, visible=workspace.labels is None)

@@ -14,8 +14,10 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QPushButton
 
 from porescope.errors import Cancelled, PorescopeError
 from porescope.learn.weights import Card
+from porescope.pipeline.run import Report
 from porescope.pipeline.trainings.training import Training, run_training, trainings
 from porescope.pipeline.trainings.watch import read_losses, read_pictures
+from porescope.tracking import Cancel
 from porescope.viewer.form import Form
 from porescope.viewer.panels import Panel, Scores
 from porescope.viewer.paths import PathList, with_choosers
@@ -99,9 +101,16 @@ class TrainPanel(Panel):
         out = self._out()
         (out / STOP).unlink(missing_ok=True)  # of the last time
         job = in_process(run_training, training, inputs, out, parameters)
+
+        def task(report: Report, cancel: Cancel) -> Card:
+            import matplotlib.backends.backend_qtagg  # noqa: F401  (takes longer than a window may)
+
+            card: Card = job(report, cancel)
+            return card
+
         self._watch()
         self.scores.show_rows({})
-        self.runner.start(job, lambda card: self._show(training, out, card), self._failed)
+        self.runner.start(task, lambda card: self._show(training, out, card), self._failed)
         self.stop.setEnabled(True)
         self._timer.start()
 

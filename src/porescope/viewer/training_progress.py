@@ -84,7 +84,5 @@ def _draw_losses(ax: Any, losses: Sequence[Losses]) -> None:
                 name = f"{each.name} {what}".strip()
                 ax.plot(epochs, values, style, color=colour, lw=1, marker=".", ms=3, label=name)
     ax.set(xlabel="epoch", ylabel="loss")
-    every = [value for each in losses for _, value in (*each.training, *each.validation)]
-    if every and min(every) > 0:
-        ax.set_yscale("log")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(fontsize="x-small", framealpha=0.5)

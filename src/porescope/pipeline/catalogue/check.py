@@ -70,8 +70,10 @@ def check(
         progress=progress,
         cancel=cancel,
     )
+    z_nm, y_nm, x_nm = stacks[0].spacing_nm
     for beam_kv, residual in zip(found.beam_kv, found.residuals, strict=True):
-        workspace = workspace.with_map(f"{DISAGREEMENT} {beam_kv:g}kV", residual)
+        sparse = replace(residual, spacing_nm=(z_nm * parameters.every, y_nm, x_nm))
+        workspace = workspace.with_map(f"{DISAGREEMENT} {beam_kv:g}kV", sparse)
     scores = {**workspace.scores, "misfit": found.score}
     return replace(workspace, scores=scores).with_table(TABLE, found.rows())
 
