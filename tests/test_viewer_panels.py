@@ -372,7 +372,7 @@ def test_every_measured_number_is_shown_in_the_window_but_doubles():
         *(key for key in numbers if key.endswith("_uncertainty")),
     }
     assert numbers - told_otherwise == set(EXPLAINED) & numbers
-    of_others = {"true_solid_fraction", "tortuosity_z", "tortuosity_y", "tortuosity_x"}
+    of_others = {"misfit", "true_solid_fraction", "tortuosity_z", "tortuosity_y", "tortuosity_x"}
     assert set(EXPLAINED) - numbers == of_others
 
 
