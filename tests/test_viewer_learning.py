@@ -1,5 +1,6 @@
 """Segment with scribbles and a preview, the check's panel, Train, and the neural preview."""
 
+import io
 import os
 import sys
 import time
@@ -279,7 +280,7 @@ def train(qtbot, session, tmp_path):
 
 
 def set_up(panel, tmp_path):
-    small = {"channels": 4, "slices": 1, "patch_px": 32, "batch_size": 2, "epochs": 2}
+    small = {"channels": 2, "slices": 1, "patch_px": 32, "batch_size": 8, "epochs": 2}
     for name, value in small.items():
         panel.form[name].value = value
     panel.inputs.addItems([a_sample(tmp_path / f"sample-{seed}", seed) for seed in (1, 2)])
@@ -368,7 +369,7 @@ def test_a_network_segments_in_the_preview_as_in_the_whole_stack(qtbot, session,
     from porescope.pipeline.trainings.training import find_training, run_training
 
     training = find_training("segmentation")
-    small = {"channels": 4, "slices": 3, "patch_px": 32, "batch_size": 2, "epochs": 1}
+    small = {"channels": 2, "slices": 3, "patch_px": 32, "batch_size": 8, "epochs": 1}
     samples = [tmp_path / f"sample-{seed}" for seed in (1, 2)]
     for seed, folder in enumerate(samples, start=1):
         a_sample(folder, seed)
@@ -388,7 +389,15 @@ def test_a_network_segments_in_the_preview_as_in_the_whole_stack(qtbot, session,
     assert viewer.layers["1kV"].visible
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"epoch,training_loss\nx,y\n"])
+def an_array_alone():
+    file = io.BytesIO()
+    np.save(file, np.zeros((3, 3)))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80\x04pickle", b"epoch,training_loss\nx,y\n", an_array_alone()]
+)
 def test_foreign_files_in_the_folder_are_not_watched(tmp_path, content):
     for name in ("metrics.csv", "preview.npz"):
         (tmp_path / name).write_bytes(content)

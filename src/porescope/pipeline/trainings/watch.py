@@ -56,8 +56,8 @@ def read_pictures(folder: Path) -> dict[str, NDArray[np.float32]]:
         try:
             with np.load(path, allow_pickle=False) as pictures:
                 shown = {name: np.asarray(pictures[name]) for name in pictures.files}
-        except (OSError, ValueError, zipfile.BadZipFile):
-            continue
+        except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile):
+            continue  # it is no such file, or an array alone
         return {name: each for name, each in shown.items() if each.ndim == 2}
     return {}
 
