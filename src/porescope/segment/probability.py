@@ -173,6 +173,7 @@ def _logits(network: Any, look: Seen, first: int, tile: Tile, device: str) -> Te
     from torch.nn import functional
 
     from porescope.learn.precision import autocast
+    from porescope.segment.networks import mean_logits
 
     batch = look.window(first - network.reach, network.depth, *tile.seen)
     images, gaps_nm, present = (
@@ -182,8 +183,8 @@ def _logits(network: Any, look: Seen, first: int, tile: Tile, device: str) -> Te
     lacking = (0, -width % network.multiple, 0, -height % network.multiple)
     images = functional.pad(images[0], lacking, mode="replicate")[None]
     with autocast(device):
-        logits: Tensor = network(images, gaps_nm, present)
-    return logits[..., :height, :width].float()
+        logits = mean_logits(network, images, gaps_nm, present)
+    return logits[..., :height, :width]
 
 
 def _device(device: str) -> str:

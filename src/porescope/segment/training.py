@@ -24,6 +24,7 @@ from porescope.learn.precision import autocast
 from porescope.learn.training import STOP, train
 from porescope.learn.weights import Card, save_weights
 from porescope.segment.model import MOST_VOLTAGES, NAME, Segmentation, Settings
+from porescope.segment.networks import mean_logits
 from porescope.segment.parameters import SegmentationTraining
 from porescope.segment.windows import Batch, Example, Windows
 from porescope.stack import ROWS, Stack
@@ -226,7 +227,7 @@ def fit_ensembles(
     for batches in track(list(_together(parts, parameters.batch_size)), progress, cancel):
         with torch.inference_mode(), autocast():
             each = [
-                network(batch["images"], batch["gaps_nm"], batch["present"]).float()
+                mean_logits(network, batch["images"], batch["gaps_nm"], batch["present"])
                 for network, batch in zip(model.networks, batches, strict=True)
             ]
         logits.append(torch.stack(each, dim=-1).flatten(0, -2).numpy())
