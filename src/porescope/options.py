@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from porescope.pipeline.fields import choices_of, told
+
 SHOWN_CHOICES = 5
-BOUNDLESS = 1e9
-"""Bounds from here on only keep nonsense out and are not told."""
-SIGNS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 
 def add_options(parser: argparse.ArgumentParser, model: type[BaseModel]) -> None:
@@ -46,37 +45,11 @@ def _is_tuple(field: FieldInfo) -> bool:
     return get_origin(field.annotation) is tuple
 
 
-def _choices(field: FieldInfo) -> tuple[str, ...]:
-    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-
-
 def _metavar(field: FieldInfo) -> str:
-    choices = _choices(field)
+    choices = choices_of(field)
     if choices and len(choices) <= SHOWN_CHOICES:
         return "{" + ",".join(choices) + "}"
     if _is_tuple(field):
         parts = get_args(field.annotation)
         return "A,B,..." if ... in parts else ",".join("ABC"[: len(parts)])
     return "VALUE"
-
-
-def told(field: FieldInfo, shown_choices: int = 0) -> str:
-    """Return a field's description, bounds, default, and choices if more than are shown."""
-    bounds = [
-        (SIGNS[sign], getattr(bound, sign))
-        for bound in field.metadata
-        for sign in SIGNS
-        if hasattr(bound, sign)
-    ]
-    notes = [f"{words} {_plain(value)}" for words, value in bounds if value < BOUNDLESS]
-    default = None if field.is_required() else field.default
-    if default is not None:
-        values = default if isinstance(default, tuple) else (default,)
-        notes.append(f"default: {','.join(map(_plain, values))}")
-    text = f"{field.description} ({', '.join(notes)})" if notes else str(field.description)
-    choices = _choices(field)
-    return f"{text}: {', '.join(choices)}" if len(choices) > shown_choices else text
-
-
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

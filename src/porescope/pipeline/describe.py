@@ -7,7 +7,7 @@ from pathlib import Path
 
 from porescope.geometry import Primitives
 from porescope.io.heightfields import HeightfieldFile
-from porescope.options import told
+from porescope.pipeline.fields import told
 from porescope.pipeline.step import Step
 from porescope.stack import SLICES, Stack
 
