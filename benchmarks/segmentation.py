@@ -197,7 +197,7 @@ def disturbed(folder: Path, every: dict[str, Method], samples) -> str:
         return stack.with_data(np.roll(stack.data, (0, 0, 1), (0, 1, 2))) if index else stack
 
     def thicker(stack, _):
-        return replace(stack, slice_z_nm=stack.slice_z_nm / 1.2)
+        return replace(stack, slice_z_nm=stack.slice_z_nm / 1.25)
 
     cases = {
         "none": samples,
@@ -206,7 +206,7 @@ def disturbed(folder: Path, every: dict[str, Method], samples) -> str:
         "gain 1.15": changed(scaled(1.15)),
         "voltages 1 px apart": changed(moved),
         "a probe of 2.5 nm sigma": load(folder, "test-probe"),
-        "slices 20 % thicker": load(folder, "test-thick"),
+        "slices 25 % thicker": load(folder, "test-thick"),
         "the same, and the file does not say so": [
             ([thicker(s, 0) for s in stacks], truth)
             for stacks, truth in load(folder, "test-thick")

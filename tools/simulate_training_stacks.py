@@ -84,7 +84,7 @@ PARTS = {
     ),
     "test": Part(10, 24, 1000),
     "test-probe": Part(2, 16, 2000, probe_nm=(5.887, 5.887)),
-    "test-thick": Part(2, 16, 3000, mean_nm=(12.0, 12.0)),
+    "test-thick": Part(2, 16, 3000, mean_nm=(12.5, 12.5)),
     "test-sphere": Part(2, 16, 4000, ("sphere",)),
     "test-cylinder": Part(2, 16, 5000, ("cylinder",)),
 }
