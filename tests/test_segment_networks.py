@@ -233,7 +233,16 @@ def test_slices_at_one_place_or_swapped_are_no_nonsense(weights):
 
 
 def logits_alone(model, stacks):
-    """Each network on the whole of its stack, padded by its last rows and columns."""
+    """Each network on its whole stack, padded by its last rows and columns, seen in four ways."""
+    ways = {  # and what undoes each
+        "as it is": (lambda image: image, lambda image: image),
+        "upside down": (lambda image: image[..., ::-1, :], lambda image: image[..., ::-1, :]),
+        "turned": (
+            lambda image: image.swapaxes(-1, -2)[..., ::-1, :],
+            lambda image: image[..., ::-1, :].swapaxes(-1, -2),
+        ),
+        "across": (lambda image: image.swapaxes(-1, -2), lambda image: image.swapaxes(-1, -2)),
+    }
     found = []
     for network, stack in zip(model.networks, stacks, strict=True):
         levels = levels_of(stack)
@@ -244,12 +253,15 @@ def logits_alone(model, stacks):
         planes = []
         for index in range(stack.shape[0]):
             present = [float(index > 0), 1.0, float(index < stack.shape[0] - 1)]
-            with torch.inference_mode():
-                logits = network(
-                    torch.from_numpy(grey[None, None, index : index + 3]),
-                    torch.full((1, 2), 10.0), torch.tensor([present]),
-                )  # fmt: skip
-            planes.append(logits[0, 0, : stack.shape[1], : stack.shape[2]].numpy())
+            answers = []
+            for turn, undo in ways.values():
+                seen = np.ascontiguousarray(turn(grey[None, None, index : index + 3]))
+                with torch.inference_mode():
+                    logits = network(
+                        torch.from_numpy(seen), torch.full((1, 2), 10.0), torch.tensor([present])
+                    )
+                answers.append(undo(logits[0, 0].numpy()))
+            planes.append(np.mean(answers, axis=0)[: stack.shape[1], : stack.shape[2]])
         found.append(np.array(planes))
     return np.array(found)
 
