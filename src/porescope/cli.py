@@ -349,9 +349,10 @@ def _simulate(options: argparse.Namespace) -> None:
     written = wait_with_bars(job)
     z, y, x = written.shape
     voltages = ", ".join(f"{beam_kv:g}" for beam_kv in written.beams_kv)
+    how = f"{written.electrons:.3g} electrons" if written.electrons else "by the neural simulator"
     print(
         f"Wrote {options.out}: {z} slice{'s' * (z > 1)} of {y} x {x} pixels at {voltages} kV, "
-        f"{written.electrons:.3g} electrons, {written.seconds:.1f} s"
+        f"{how}, {written.seconds:.1f} s"
     )
     for note in written.notes:
         print(f"porescope: {note}", file=sys.stderr)
