@@ -3,8 +3,8 @@
 python tools/simulate_training_stacks.py DATA gold validation test test-probe test-thick \\
     test-sphere test-cylinder
 python benchmarks/segmentation.py DATA/gold [WEIGHTS.safetensors ...]
-prints the tables and stores them in results/segmentation.md. WEIGHTS are of further networks, such
-as early fusion, which do not ship.
+prints the tables and stores them in results/segmentation.md. WEIGHTS are of further networks, which
+do not ship.
 """
 
 import argparse
@@ -119,6 +119,7 @@ def methods(further: Sequence[Path], validation) -> dict[str, Method]:
     found["late fusion"] = lambda stacks: segment(stacks, "late-fusion")
     found["late fusion of probabilities"] = of_probabilities(validation)
     found["votes"] = lambda stacks: segment(stacks, "vote")
+    found["early-fusion"] = lambda stacks: segment(stacks, "early-fusion")
     for path in further:
         name = load_segmentation(path)[0].settings.architecture
         found[name] = lambda stacks, path=path, name=name: segment(stacks, name, weights=path)
@@ -214,7 +215,8 @@ def disturbed(folder: Path, every: dict[str, Method], samples) -> str:
         "spheres": load(folder, "test-sphere"),
         "cylinders": load(folder, "test-cylinder"),
     }  # fmt: skip
-    names = [f"U-Net, adjacent slices, {kv:g} kV" for kv in BEAMS_KV] + ["late fusion"]
+    names = [f"U-Net, adjacent slices, {kv:g} kV" for kv in BEAMS_KV]
+    names += ["late fusion", "early-fusion"]
     lines = [
         "| disturbance | samples | " + " | ".join(names) + " | k-means, 1 kV |",
         "|---" * (len(names) + 3) + "|",
