@@ -94,7 +94,8 @@ def test_the_command_writes_what_monte_carlo_writes(tmp_path, gold, capsys):
     write_stack(tmp_path / "gold.ome.zarr", gold)
     words = ("simulate", str(tmp_path / "gold.ome.zarr"), "--slices", "2", "--neural")
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
-    assert "2 slices of 64 x 64 pixels at 1, 2, 4 kV, 0 electrons" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 slices of 64 x 64 pixels at 1, 2, 4 kV, by the neural simulator" in said
     stacks = read_voltages(tmp_path / "out")
     assert [stack.beam_kv for stack in stacks] == [1, 2, 4]
     assert read_stack(tmp_path / "out" / "truth-slices.ome.zarr").shape == (2, 64, 64)
