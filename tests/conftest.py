@@ -41,3 +41,13 @@ class Texture:
 @pytest.fixture
 def texture():
     return Texture(seed=3)
+
+
+@pytest.fixture
+def session():
+    """What the sections of a dock share, closed at the end."""
+    from porescope.viewer.work import Session
+
+    session = Session()
+    yield session
+    session.close()

@@ -29,17 +29,9 @@ from porescope.viewer.layers import to_layer_data
 from porescope.viewer.segment_panel import SegmentPanel
 from porescope.viewer.simulate_panel import SimulatePanel
 from porescope.viewer.train_panel import TrainPanel
-from porescope.viewer.work import Session
 
 PATIENCE_MS = 120_000
 SPACING = (10, 3, 3)
-
-
-@pytest.fixture
-def session():
-    session = Session()
-    yield session
-    session.close()
 
 
 def phases(slices=6, edge=40, seed=1):

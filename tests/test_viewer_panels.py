@@ -38,13 +38,6 @@ steps: [load, {segment: {method: otsu}}, measure]
 
 
 @pytest.fixture
-def session():
-    session = Session()
-    yield session
-    session.close()
-
-
-@pytest.fixture
 def voltages(tmp_path, texture):
     """A folder of three voltages whose slices drift and are unevenly thick."""
     slice_z_nm = np.cumsum([0, 9, 13, 8, 10, 11, 12, 7.0])

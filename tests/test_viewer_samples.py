@@ -28,17 +28,10 @@ from porescope.viewer.layers import KEY, to_layer_data
 from porescope.viewer.readers import get_list_reader
 from porescope.viewer.sample_layers import sample_layer
 from porescope.viewer.sample_panels import HeightfieldPanel, SamplePanel
-from porescope.viewer.work import Latest, Session
+from porescope.viewer.work import Latest
 
 PATIENCE_MS = 60_000
 CHANNELS = ["entry 1", "exit 1", "entry 2", "exit 2", "normal"]
-
-
-@pytest.fixture
-def session():
-    session = Session()
-    yield session
-    session.close()
 
 
 @pytest.fixture

@@ -30,17 +30,9 @@ from porescope.viewer.layers import from_layer, to_layer_data
 from porescope.viewer.sample_layers import can_be_sampled, sample_layer
 from porescope.viewer.simulate_panel import SimulatePanel
 from porescope.viewer.simulation import Preview, Shot, Subject, can_be_imaged, subject
-from porescope.viewer.work import Session
 
 PATIENCE_MS = 60_000
 SHAPE = (24, 20, 16)
-
-
-@pytest.fixture
-def session():
-    session = Session()
-    yield session
-    session.close()
 
 
 @pytest.fixture

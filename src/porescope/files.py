@@ -1,5 +1,6 @@
 """Write beside, then rename: an output is whole or absent."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,14 @@ def write_beside(path: str | Path) -> Iterator[Path]:
             remove(beside)
     except OSError as error:
         raise PorescopeError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a hidden place beside a file of our own; what was written there replaces the file."""
+    beside = path.with_name(f".{path.name}.partial")
+    yield beside
+    os.replace(beside, path)
 
 
 def remove(path: Path) -> None:

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
+METRICS, PREVIEW = "metrics.csv", "preview.npz"
+"""What a training writes into its folder for whoever watches it."""
+STOP = "stop"
+"""A file of this name ends a training."""
+
 
 @dataclass(frozen=True)
 class WeightsOf:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +25,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from porescope.errors import Cancelled, PorescopeError
+from porescope.files import replacing
+from porescope.learn.device import torch_device
 from porescope.learn.optimizer import Muon
-from porescope.learn.parameters import TrainingParameters
+from porescope.learn.parameters import METRICS, PREVIEW, STOP, TrainingParameters
 from porescope.learn.precision import channels_last, has_fast_bfloat16
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
@@ -40,16 +40,12 @@ Example = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 """From a network and a batch to pictures (y, x) of its first item, by what they show."""
 
 MONITOR = "validation_loss"
-METRICS, PREVIEW = "metrics.csv", "preview.npz"
 AVERAGED = 0.995
 """Validated and returned are weights averaged over the last steps: each step keeps this share,
 and less in the beginning, so that a short training is not an average of what was random."""
 
 STEEPEST = 1.0
 """Norm to which gradients are clipped."""
-
-STOP = "stop"
-"""A file of this name ends a training."""
 
 
 def train(
@@ -126,7 +122,7 @@ def train(
                 max_epochs=parameters.epochs,
                 devices=max(1, torch.cuda.device_count()),
                 strategy="ddp" if torch.cuda.device_count() > 1 else "auto",
-                precision="bf16-mixed" if has_fast_bfloat16(_device()) else "32-true",
+                precision="bf16-mixed" if has_fast_bfloat16(torch_device()) else "32-true",
                 gradient_clip_val=STEEPEST,
                 callbacks=[
                     WeightAveraging(avg_fn=_averaged),
@@ -178,10 +174,6 @@ def _weights(path: str | Path, learner: nn.Module) -> dict[str, Tensor]:
 def _averaged(average: Tensor, weights: Tensor, steps: Tensor | int) -> Tensor:
     share = min(AVERAGED, (1 + float(steps)) / (10 + float(steps)))
     return torch.lerp(weights, average, share)
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class _Onwards(Sampler[int]):
@@ -284,18 +276,10 @@ class _Diary(Callback):
             return
         reached = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self._rows.append({"epoch": trainer.current_epoch, **reached})
-        with _replacing(self._folder / METRICS) as beside, beside.open("w", newline="") as file:
+        with replacing(self._folder / METRICS) as beside, beside.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(self._rows[-1]), extrasaction="ignore")
             writer.writeheader()
             writer.writerows(self._rows)
         if learner.pictures:
-            with _replacing(self._folder / PREVIEW) as beside, beside.open("wb") as file:
+            with replacing(self._folder / PREVIEW) as beside, beside.open("wb") as file:
                 np.savez(file, **learner.pictures)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Yield a place beside a file, which takes the file's place at the end."""
-    beside = path.with_name(f".{path.name}.partial")
-    yield beside
-    os.replace(beside, path)

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from porescope.errors import PorescopeError
 from porescope.files import write_beside
+from porescope.learn.safe_files import opened
 
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = "1"
-LARGEST_BYTES = 1 << 30
+MARK, FORMAT, WHAT = "porescope_weights", "1", "file of weights"
 DTYPES = (np.dtype("float16"), np.dtype("float32"))
 
 
@@ -78,7 +78,7 @@ def save_weights(path: str | Path, tensors: Mapping[str, np.ndarray], card: Card
     for name, values in halves.items():
         if not np.isfinite(values).all():
             raise PorescopeError(f"The weights {name} are too large or no numbers; train again.")
-    metadata = {"porescope_weights": FORMAT, "card": card.model_dump_json()}
+    metadata = {MARK: FORMAT, "card": card.model_dump_json()}
     with write_beside(path) as beside:
         beside.write_bytes(save(halves, metadata))
     with write_beside(path.with_suffix(".json")) as beside:
@@ -126,29 +126,20 @@ def read_card(path: str | Path) -> Card:
     Raises
     ------
     PorescopeError
-        As for :func:`load_weights`.
+        If the file is missing or is no such file.
     """
-    return _read(Path(path))[1]
+    with opened(Path(path), MARK, FORMAT, WHAT) as (_, metadata):
+        return _card(metadata)
+
+
+def _card(metadata: Mapping[str, str]) -> Card:
+    return Card.model_validate_json(metadata["card"])
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], Card]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise PorescopeError(f"{path} is larger than any weights of Porescope; it is no such.")
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("porescope_weights") != FORMAT:
-                raise ValueError("another format")
-            card = Card.model_validate_json(metadata["card"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise PorescopeError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except (SafetensorError, ValidationError, ValueError, TypeError, KeyError) as error:
-        raise PorescopeError(
-            f"{path} is no file of weights that this version of Porescope can read."
-        ) from error
+    with opened(path, MARK, FORMAT, WHAT) as (file, metadata):
+        card = _card(metadata)
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     for key, values in tensors.items():
         if values.dtype not in DTYPES or not np.isfinite(values).all():
             raise PorescopeError(f"{path} is damaged: {key!r:.80} holds no finite floats.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from porescope.errors import PorescopeError
+from porescope.files import replacing
 from porescope.stack import Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
@@ -196,9 +196,8 @@ def load_workspace(folder: Path) -> tuple[Workspace, dict[int, Path]]:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON to the disk, whole before it gets its name; NaN becomes null."""
     text = json.dumps(_without_nan(content), indent=1, allow_nan=False)
-    beside = path.with_name(f".{path.name}.partial")
-    beside.write_text(text + "\n")
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        beside.write_text(text + "\n")
 
 
 def _without_nan(content: Any) -> Any:

@@ -28,12 +28,12 @@ from numpy.typing import NDArray
 
 from porescope.errors import PorescopeError, PorescopeWarning
 from porescope.files import write_beside
+from porescope.learn.safe_files import opened
 from porescope.segment.features import Features
 from porescope.stack import ROWS, SLICES, Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
-FORMAT = "1"
-LARGEST_BYTES = 1 << 30
+MARK, FORMAT = "porescope_forest", "1"
 MOST_CLASSES = 32
 MOST_TREES = 1000
 MOST_VOXELS = 20_000
@@ -209,7 +209,7 @@ class Forest:
             "seed": self.seed,
             "scikit-learn": sklearn.__version__,
         }
-        metadata = {"porescope_forest": FORMAT, "forest": json.dumps(told)}
+        metadata = {MARK: FORMAT, "forest": json.dumps(told)}
         with write_beside(path) as beside:
             beside.write_bytes(save({"samples": self.samples, "labels": self.labels}, metadata))
 
@@ -228,18 +228,11 @@ class Forest:
             If another version of scikit-learn made it, which may grow other trees.
         """
         import sklearn
-        from safetensors import SafetensorError, safe_open
 
         path = Path(path)
-        try:
-            if path.stat().st_size > LARGEST_BYTES:
-                raise PorescopeError(f"{path} is larger than any forest of Porescope.")
-            with safe_open(path, framework="np") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("porescope_forest") != FORMAT:
-                    raise ValueError("another format")
-                told = json.loads(metadata["forest"])
-                tensors = {key: file.get_tensor(key) for key in ("samples", "labels")}
+        with opened(path, MARK, FORMAT, "forest") as (file, metadata):
+            told = json.loads(metadata["forest"])
+            tensors = {key: file.get_tensor(key) for key in ("samples", "labels")}
             features = Features(
                 tuple(None if kv is None else float(kv) for kv in told["features"]["beam_kv"]),
                 tuple(float(scale) for scale in told["features"]["scales_nm"]),
@@ -247,12 +240,6 @@ class Forest:
             )
             forest = cls(features, **tensors, trees=int(told["trees"]), seed=int(told["seed"]))
             forest._check()
-        except OSError as error:
-            raise PorescopeError(f"Cannot read {path}: {error.strerror or error}.") from error
-        except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise PorescopeError(
-                f"{path} is no forest that this version of Porescope can read."
-            ) from error
         if told.get("scikit-learn") != sklearn.__version__:
             warnings.warn(
                 f"{path} comes from scikit-learn {told.get('scikit-learn')!s:.20}, this is "

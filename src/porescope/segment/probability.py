@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from porescope.errors import PorescopeError, PorescopeWarning
+from porescope.errors import PorescopeWarning
+from porescope.learn.device import torch_device
 from porescope.learn.tiles import Tile, tiles
-from porescope.stack import ROWS, SLICES, Stack
+from porescope.stack import ROWS, Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
 if TYPE_CHECKING:
@@ -34,16 +35,8 @@ PIXEL_WITHIN = 1.25
 Fusion = Literal["late-fusion", "vote"]
 
 
-def solid_probability(
-    stacks: Sequence[Stack],
-    weights: str | Path,
-    fusion: Fusion = "late-fusion",
-    *,
-    device: str = "auto",
-    progress: Progress = no_progress,
-    cancel: Cancel = never_cancel,
-) -> NDArray[np.uint8]:
-    """Return how likely each voxel is solid.
+class Predictor:
+    """Networks that are ready to say of any slices of some stacks how likely they are solid.
 
     Parameters
     ----------
@@ -54,31 +47,13 @@ def solid_probability(
     fusion : {"late-fusion", "vote"}
         How networks of single voltages are put together.
     device : {"auto", "cpu", "cuda"}
-    progress, cancel
-        See :mod:`porescope.tracking`; slices are counted.
-
-    Returns
-    -------
-    uint8 array of shape (z, y, x)
-        In 256ths, at least 128 where solid; of votes, their share. It lies in a temporary file, not
-        in memory.
+    cancel
+        See :mod:`porescope.tracking`.
 
     Raises
     ------
     PorescopeError
         If there are no such weights, or the stacks are none that they know.
-    """
-    predictor = Predictor(stacks, weights, fusion, device=device, cancel=cancel)
-    return predictor.of(range(stacks[0].shape[SLICES]), progress, cancel)
-
-
-class Predictor:
-    """Networks that are ready to say of any slices of some stacks how likely they are solid.
-
-    Parameters
-    ----------
-    stacks, weights, fusion, device, cancel
-        See :func:`solid_probability`.
     """
 
     def __init__(
@@ -99,7 +74,7 @@ class Predictor:
         self._subset = tuple(sorted(subset))
         self._shape = stacks[0].shape
         self._fusion = fusion
-        self._device = _device(device)
+        self._device = torch_device(device)
         self._model = model.to(self._device)
         self._looks = _looks([stacks[index] for index in order], model.settings.joint, cancel)
 
@@ -109,7 +84,14 @@ class Predictor:
         progress: Progress = no_progress,
         cancel: Cancel = never_cancel,
     ) -> NDArray[np.uint8]:
-        """Return what :func:`solid_probability` does of some slices, one next to the other."""
+        """Return how likely each voxel of some slices is solid.
+
+        Returns
+        -------
+        uint8 array of shape (slices, y, x)
+            In 256ths, at least 128 where solid; of votes, their share. It lies in a temporary file,
+            not in memory.
+        """
         import torch
 
         count = len(slices)
@@ -185,16 +167,6 @@ def _logits(network: Any, look: Seen, first: int, tile: Tile, device: str) -> Te
     with autocast(device):
         logits = mean_logits(network, images, gaps_nm, present)
     return logits[..., :height, :width]
-
-
-def _device(device: str) -> str:
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise PorescopeError("There is no GPU that PyTorch can use; take the device cpu.")
-    return device
 
 
 def _warn(stacks: Sequence[Stack], settings: Settings, card: Card, subset: Subset) -> None:

@@ -20,8 +20,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from porescope.errors import PorescopeError
+from porescope.learn.parameters import STOP
 from porescope.learn.precision import autocast
-from porescope.learn.training import STOP, train
+from porescope.learn.training import train
 from porescope.learn.weights import Card, save_weights
 from porescope.segment.model import MOST_VOLTAGES, NAME, Segmentation, Settings
 from porescope.segment.networks import mean_logits

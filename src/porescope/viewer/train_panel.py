@@ -13,6 +13,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QPushButton
 
 from porescope.errors import Cancelled, PorescopeError
+from porescope.learn.parameters import STOP
 from porescope.learn.weights import Card
 from porescope.pipeline.run import Report
 from porescope.pipeline.trainings.training import Training, run_training, trainings
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 WATCH_MS = 1500
-STOP = "stop"
-"""A file of this name ends a training, see :mod:`porescope.learn.training`."""
 DIGITS = 3
 
 

@@ -17,6 +17,7 @@ from porescope.imaging.device import Device
 from porescope.imaging.heightfield import HeightField
 from porescope.imaging.surrogate.layouts import all_channels, mirrored, shown_channels
 from porescope.imaging.surrogate.settings import Settings
+from porescope.learn.device import torch_device
 
 if TYPE_CHECKING:
     from porescope.imaging.surrogate.networks import Network
@@ -239,7 +240,7 @@ def load_surrogate(name: str | Path = "default", device: Device = "auto") -> Sur
             )
         path = shipped(f"{PREFIX}{name}")
     stamp = path.stat().st_mtime_ns if path.exists() else 0
-    return _loaded(path.absolute(), stamp, _torch_device(device))
+    return _loaded(path.absolute(), stamp, torch_device(device))
 
 
 @cache
@@ -264,14 +265,3 @@ def read_settings(path: Path, told: Any) -> Settings:
     if len(settings.typical) != len(settings.signals):
         raise PorescopeError(f"{path} is damaged: its signals and their sizes differ in number.")
     return settings
-
-
-def _torch_device(device: Device) -> str:
-    import torch
-
-    if device not in ("auto", "cpu", "cuda"):
-        raise PorescopeError(f"The device must be auto, cpu or cuda, not {device!r}.")
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
-        raise PorescopeError("There is no GPU to work on: PyTorch finds none. Take the device cpu.")
-    return "cuda" if there and device != "cpu" else "cpu"

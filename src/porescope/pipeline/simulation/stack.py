@@ -7,7 +7,6 @@ that of the electrons that were followed for each pixel, and more where less dos
 from __future__ import annotations
 
 import math
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from porescope.correct import Alignment
 from porescope.errors import PorescopeError
+from porescope.files import replacing
 from porescope.geometry import Primitives
 from porescope.imaging.detectors import as_detector
 from porescope.pipeline.simulation.exposure import Exposure
@@ -231,7 +231,5 @@ def _kept(place: Path | None) -> Recorded | None:
 
 
 def _keep(place: Path, recorded: Recorded) -> None:
-    beside = place.with_name(f".{place.name}")
-    with beside.open("wb") as file:
+    with replacing(place) as beside, beside.open("wb") as file:
         np.savez(file, **recorded._asdict())
-    os.replace(beside, place)

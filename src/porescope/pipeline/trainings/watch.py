@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS, PREVIEW = "metrics.csv", "preview.npz"
-"""As :mod:`porescope.learn.training` writes them."""
+from porescope.learn.parameters import METRICS, PREVIEW
+
 LOSSES = ("training_loss", "validation_loss")
 MOST_BYTES = 1 << 24
 """A file that is larger is none of a training."""
