@@ -58,6 +58,19 @@ def test_a_stack_a_voltage_with_slices_where_they_were_drawn():
     assert not np.array_equal(found.images[0].data, found.images[1].data)
 
 
+@pytest.mark.parametrize("deviation_nm", [0, 3.12])
+def test_slices_of_whole_voxels_lie_between_voxels(deviation_nm):
+    how = {"electrons": 1, "beam_kv": (1,), "slices": 4, "first_nm": 6.5, "seed": 3}
+    found = simulate_stack(
+        gold_in_epoxy(), {**how, "deviation_nm": deviation_nm, "whole_voxels": True}
+    )
+    for stack in (*found.images, found.truth_slices):
+        voxels = stack.slice_z_nm / 2.5
+        np.testing.assert_array_equal(voxels, np.rint(voxels))
+        assert voxels[0] == 3
+        assert stack.spacing_nm[0] == pytest.approx(np.diff(stack.slice_z_nm).mean())
+
+
 def test_images_show_the_truth_where_the_drift_put_it():
     """At low voltage and without a probe a threshold tells gold from epoxy."""
     sample = gold_in_epoxy((60, 32, 36))

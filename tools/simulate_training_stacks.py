@@ -7,7 +7,7 @@ python tools/simulate_training_stacks.py FOLDER gold training validation
 
 import argparse
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +32,14 @@ class Kind:
     materials : str
     electrons : int
         For each pixel.
+    detector : str
     below_nm : float
         Where there is vacuum, electrons come from any depth; what comes from deeper is little.
     """
 
     materials: str
     electrons: int
+    detector: str
     below_nm: float
 
 
@@ -71,17 +73,16 @@ class Part:
 
 
 KINDS = {
-    "gold": Kind("0=epoxy, 1=gold", 100, 260.0),
-    "carbon": Kind("0=vacuum, 1=carbon", 100, 400.0),
+    "gold": Kind("0=epoxy, 1=gold", 100, "all-BSE", 260.0),
+    "carbon": Kind("0=vacuum, 1=carbon", 20, "SE", 400.0),
 }
-ALL = ("hierarchical", "wave", "hierarchical", "sphere", "hierarchical", "cylinder")
+ALL = ("hierarchical", "sphere", "wave", "cylinder")
+UNEVEN = {"mean_nm": (8.0, 13.0), "deviation": (0.0, 0.35), "probe_nm": (0.0, 6.0)}
 PARTS = {
     "training": Part(7, 40, 0),
-    "varied": Part(7, 24, 100, ALL, (8.0, 13.0), (0.0, 0.35), (0.0, 6.0), strict=False),
+    "varied": Part(16, 24, 10_000, ALL, **UNEVEN, strict=False),
     "validation": Part(2, 32, 200),
-    "validation-varied": Part(
-        2, 24, 300, ("hierarchical", "sphere"), (8.0, 13.0), (0.0, 0.35), (0.0, 6.0), strict=False
-    ),
+    "validation-varied": Part(4, 16, 20_000, ALL, **UNEVEN, strict=False),
     "test": Part(10, 24, 1000),
     "test-probe": Part(2, 16, 2000, probe_nm=(5.887, 5.887)),
     "test-thick": Part(2, 16, 3000, mean_nm=(12.5, 12.5)),
@@ -138,6 +139,8 @@ def simulate(kind, part, index, out):
         mean_nm=mean_nm,
         deviation_nm=deviation_nm,
         probe_nm=probe_nm,
+        detector=kind.detector,
+        whole_voxels=True,
         seed=part.first_seed + index,
     )
     made = write_simulation(sample, parameters, out)
@@ -151,13 +154,17 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("parts", nargs="+", choices=PARTS)
+    parser.add_argument("--stacks", type=int, default=100, help="at most, of a part")
+    parser.add_argument("--slices", type=int, default=100, help="at most, of a stack")
     asked = parser.parse_args()
     for name in asked.parts:
-        for index in range(PARTS[name].count):
+        part = PARTS[name]
+        part = replace(part, slices=min(part.slices, asked.slices))
+        for index in range(min(part.count, asked.stacks)):
             out = asked.folder / asked.kind / f"{name}-{index:02d}"
             out.parent.mkdir(parents=True, exist_ok=True)
             if not out.exists():
-                simulate(KINDS[asked.kind], PARTS[name], index, out)
+                simulate(KINDS[asked.kind], part, index, out)
 
 
 if __name__ == "__main__":

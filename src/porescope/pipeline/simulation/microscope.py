@@ -147,7 +147,7 @@ class Microscope:
         )
         at_slices = Stack(
             data[planes - planes[0]],
-            (self.parameters.mean_nm, *spacing_nm[1:]),
+            (plan.mean_nm, *spacing_nm[1:]),
             slice_z_nm=plan.slice_z_nm,
             is_labels=True,
         )

@@ -120,6 +120,11 @@ class SimulationParameters(Parameters):
         description="standard deviation of the slice thickness in nm, from a gamma distribution; "
         "with 0 the slices are even",
     )
+    whole_voxels: bool = Field(
+        False,
+        description="make each slice a whole number of the sample's voxels, at least one: between "
+        "them, a face cuts voxels into thin films, which count as solid and do not look it",
+    )
     detector: DetectorName = Field("all-BSE", description="which electrons make the image")
     tilt_deg: float = Field(
         0.0, ge=0, lt=90, description="angle between the beam and the face's normal"

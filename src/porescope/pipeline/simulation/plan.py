@@ -31,6 +31,8 @@ class Plan:
     ----------
     slice_z_nm : array of shape (slices,), float64
         Depths of the planes.
+    mean_nm : float
+        Thickness of the slices.
     first_nm : array of shape (slices, voltages, 2), float64
         Where each image's first pixel begins, along y and x; beyond the sides of a sample whose
         walls are periodic.
@@ -47,6 +49,7 @@ class Plan:
     """
 
     slice_z_nm: NDArray[np.float64]
+    mean_nm: float
     first_nm: NDArray[np.float64]
     start: Pair
     shape: Pair
@@ -92,7 +95,11 @@ def planned(
     voxel_nm, shape = _grid(sample, parameters)
     pixel_nm = parameters.pixel_nm or voxel_nm[COLUMNS]
     depth_nm = shape[SLICES] * voxel_nm[SLICES]
-    slice_z_nm = _slice_z_nm(parameters, depth_nm, reaches_nm)
+    mean_nm = parameters.mean_nm
+    step_nm = voxel_nm[SLICES] if parameters.whole_voxels else None
+    slice_z_nm = _slice_z_nm(parameters, depth_nm, step_nm, reaches_nm)
+    if step_nm is not None and len(slice_z_nm) > 1:
+        mean_nm = float(np.diff(slice_z_nm).mean())
     beams = len(parameters.beam_kv)
     walk_px = drift_offsets_px(
         len(slice_z_nm) * beams, walk_px=parameters.drift_px, seed=parameters.seed
@@ -128,7 +135,7 @@ def planned(
         )
     rows, columns = (int(count) for count in across.tolist())
     y, x = start.tolist()
-    return Plan(slice_z_nm, first_nm, (y, x), (rows, columns), pixel_nm, voxel_nm, size_nm)
+    return Plan(slice_z_nm, mean_nm, first_nm, (y, x), (rows, columns), pixel_nm, voxel_nm, size_nm)
 
 
 def _grid(
@@ -151,9 +158,14 @@ def _grid(
 
 
 def _slice_z_nm(
-    parameters: SimulationParameters, depth_nm: float, reaches_nm: Sequence[float]
+    parameters: SimulationParameters,
+    depth_nm: float,
+    step_nm: float | None,
+    reaches_nm: Sequence[float],
 ) -> NDArray[np.float64]:
     mean_nm, first_nm = parameters.mean_nm, parameters.first_nm
+    if step_nm is not None:
+        first_nm = step_nm * round(first_nm / step_nm)
     if first_nm >= depth_nm:
         raise PorescopeError(
             f"The first slice at {first_nm:g} nm lies outside the sample, which is {depth_nm:g} nm "
@@ -165,7 +177,7 @@ def _slice_z_nm(
     if count is None:
         count = int(min(2 * (depth_nm - first_nm) / mean_nm, MOST_SLICES)) + 10
     found = first_nm + gamma_slice_z_nm(
-        count, mean_nm, parameters.deviation_nm, seed=parameters.seed
+        count, mean_nm, parameters.deviation_nm, step_nm=step_nm, seed=parameters.seed
     )
     if parameters.slices is None:
         found = found[found <= depth_nm - needed_nm]

@@ -186,7 +186,7 @@ def simulate_stack(
     stacks = tuple(
         Stack(
             image,
-            (parameters.mean_nm, plan.pixel_nm, plan.pixel_nm),
+            (plan.mean_nm, plan.pixel_nm, plan.pixel_nm),
             beam_kv,
             plan.slice_z_nm,
             parameters.detector,
