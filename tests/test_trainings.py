@@ -21,9 +21,10 @@ torch = pytest.importorskip("torch")
 
 from safetensors.numpy import load_file  # noqa: E402
 
-from porescope.segment.model import load_segmentation  # noqa: E402
+from porescope.segment.model import Settings, load_segmentation  # noqa: E402
 from porescope.segment.parameters import SegmentationTraining  # noqa: E402
 from porescope.segment.training import Sample, train_segmentation  # noqa: E402
+from porescope.segment.windows import Windows  # noqa: E402
 
 SPACING_NM = (10.0, 2.5, 2.5)
 FILE = "segmentation.safetensors"
@@ -55,7 +56,7 @@ def learn(folder, samples=None, validation=None, **more):
     given = TINY | {key: value for key, value in more.items() if key not in ("cancel", "progress")}
     follow = {key: value for key, value in more.items() if key in ("cancel", "progress")}
     return train_segmentation(
-        samples or [phantom(1)], validation or [phantom(2)], folder,
+        samples or [phantom(1)], [phantom(2)] if validation is None else validation, folder,
         SegmentationTraining(**given), **follow,
     )  # fmt: skip
 
@@ -125,7 +126,7 @@ def test_another_training_in_the_same_folder_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("training", "validation", "more", "why"),
     [
-        ([phantom(1)], [], {}, "give at least two"),
+        ([], [], {}, "give at least one"),
         ([phantom(1)], [phantom(2, beams_kv=(1.0,))], {}, "stacks of the same, known voltages"),
         ([phantom(1, (4, 32, 31))], [phantom(2)], {}, "has 31 columns"),
         ([phantom(1)], [phantom(2)], {"architecture": "vnet"}, "has 4 slices"),
@@ -138,6 +139,86 @@ def test_samples_that_do_not_fit_together_are_refused(tmp_path, training, valida
         train_segmentation(training, validation, tmp_path, SegmentationTraining(**TINY | more))
     assert "\n" not in str(error.value)
     assert not (tmp_path / FILE).exists()
+
+
+def of_slices(labels, slices):
+    """Return labels of some slices only."""
+    return labels.with_data(labels.data[slices], slice_z_nm=labels.slice_z_nm[slices])
+
+
+def test_labels_of_some_slices_teach_what_lies_around_them(tmp_path):
+    sample = phantom(1, (7, 32, 48))
+    chosen = [1, 4]
+    some = replace(sample, truth=of_slices(sample.truth, chosen))
+    network = Settings(beam_kv=(1.0,), pixel_nm=2.5, channels=4).build()
+    windows = Windows([some.example([0])], network, 32, 16)
+    whole = Windows([sample.example([0])], network, 32, 16)
+    a_slice = len(whole) // 7
+    assert len(windows) == 2 * a_slice
+    for place, index in enumerate(chosen):
+        for key, value in windows[place * a_slice].items():
+            torch.testing.assert_close(value, whole[index * a_slice][key])
+
+
+def test_volumes_are_learned_from_where_slices_with_labels_are_neighbours(tmp_path):
+    sample = phantom(1, (40, 32, 48))
+    network = Settings(architecture="unet3d", beam_kv=(1.0,), pixel_nm=2.5).build()
+    together, apart = list(range(3, 3 + network.planes)), list(range(0, 2 * network.planes, 2))
+    some = replace(sample, truth=of_slices(sample.truth, together))
+    whole = Windows([sample.example([0])], network, 32, 16)[0]["truth"].shape
+    assert Windows([some.example([0])], network, 32, 16)[0]["truth"].shape == whole
+    some = replace(sample, truth=of_slices(sample.truth, apart))
+    with pytest.raises(PorescopeError, match="no neighbours"):
+        Windows([some.example([0])], network, 32, 16)
+
+
+def test_labels_of_other_places_are_refused():
+    sample = phantom(1)
+    between = of_slices(sample.truth, [1, 2])
+    between = between.with_data(between.data, slice_z_nm=between.slice_z_nm + 4.0)
+    with pytest.raises(PorescopeError, match="give labels of slices of the images"):
+        replace(sample, truth=between).example([0])
+
+
+def test_training_begins_with_weights_that_there_are(tmp_path):
+    plain = {"changed": 0, "noise": 0.05, "learning_rate": 0.01, "stride_px": 4}
+    learn(tmp_path / "first", epochs=8, **plain, channels=8)
+    start = str(tmp_path / "first" / FILE)
+    corrected = phantom(5)
+    corrected = replace(corrected, truth=of_slices(corrected.truth, [0, 2]))
+    how = {"epochs": 1, "learning_rate": 1e-9, "validation": []}
+    card = learn(tmp_path / "more", [corrected], **how, start=start, slices=5, channels=4)
+    for name, value in load_file(start).items():
+        if name.startswith("networks"):
+            np.testing.assert_allclose(load_file(tmp_path / "more" / FILE)[name], value, atol=1e-3)
+    assert card.settings["slices"] == TINY["slices"]  # those of the weights
+    assert "No sample was kept back" in card.split
+    assert card.training["start"] == start
+    anew = learn(tmp_path / "anew", [corrected], **how)
+    assert score(card) < 0.5 * score(anew)
+
+
+def test_weights_of_the_nearest_voltage_are_begun_with(tmp_path):
+    learn(tmp_path / "first", epochs=1)
+    start = load_file(tmp_path / "first" / FILE)
+    sample = phantom(5, beams_kv=(5.0,))
+    learn(
+        tmp_path / "more", [sample], validation=[], epochs=1, learning_rate=1e-9,
+        start=str(tmp_path / "first" / FILE),
+    )  # fmt: skip
+    found = load_file(tmp_path / "more" / FILE)
+    for name in (name for name in found if name.startswith("networks.0")):
+        known = start[name.replace("networks.0", "networks.1")]
+        np.testing.assert_allclose(found[name], known, atol=1e-3)
+
+
+def test_weights_for_another_number_of_voltages_together_are_refused(tmp_path):
+    learn(tmp_path / "first", epochs=1, architecture="early-fusion")
+    with pytest.raises(PorescopeError, match="take 2 voltages together, the samples have 1"):
+        learn(
+            tmp_path / "more", [phantom(1, beams_kv=(1.0,))], [],
+            start=str(tmp_path / "first" / FILE),
+        )  # fmt: skip
 
 
 def test_labels_that_do_not_fit_are_refused(tmp_path):
@@ -176,8 +257,8 @@ def test_folders_without_fitting_labels_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     save_workspace(tmp_path / "result", Workspace(images=tuple(sample.stacks)))
     for place, why in [
-        (bare, r"no labels of each slice .* add labels of the shape \(4, 32, 48\)"),
-        (on_disk(tmp_path / "other", other), "no labels of each slice"),
+        (bare, r"no labels of slices .* add labels of the shape \(4, 32, 48\)"),
+        (on_disk(tmp_path / "other", other), "no labels of slices"),
         (tmp_path / "file", "file"),
         (tmp_path / "gone", "gone"),
         (tmp_path / "empty", "no sub-folder or file with a stack"),

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from porescope.errors import PorescopeError
 from porescope.learn.augmentation import Augmentation
-from porescope.learn.parameters import TrainingParameters
+from porescope.learn.parameters import TrainingParameters, WeightsOf
 
 Architecture = Literal[
     "unet-adjacent",
@@ -39,6 +39,11 @@ Channels = Annotated[int, Field(ge=2, le=256, multiple_of=2)]
 class SegmentationTraining(Augmentation, TrainingParameters):
     """Which networks to train, on what patches, changed how far, and how long."""
 
+    start: Annotated[str | None, WeightsOf("segmentation")] = Field(
+        None,
+        description="weights to begin with in place of random ones, by name or as a file, such as "
+        "those whose labels were corrected; architecture, slices and channels are then theirs",
+    )
     architecture: Architecture = Field(
         "unet-adjacent",
         description="network for each voltage, put together by late fusion, or one for all by "
@@ -51,7 +56,10 @@ class SegmentationTraining(Augmentation, TrainingParameters):
     patch_px: int = Field(96, ge=32, multiple_of=16, description="rows and columns of a patch")
     stride_px: int = Field(32, ge=1, description="pixels by which patches slide over the images")
     validation: int = Field(
-        1, ge=1, description="samples, the last that are named, which choose the best epoch"
+        1,
+        ge=0,
+        description="samples, the last that are named, which choose the best epoch; with 0 what is "
+        "learned from chooses it, and no score can be claimed",
     )
     epochs: int = Field(30, gt=0, description="at most so many times through the data")
     batch_size: int = Field(16, gt=0, description="patches that are learned from at once")

@@ -5,8 +5,10 @@ This module imports torch; import it inside functions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from itertools import combinations, product
 from pathlib import Path
@@ -24,8 +26,14 @@ from porescope.learn.parameters import STOP
 from porescope.learn.precision import autocast
 from porescope.learn.training import train
 from porescope.learn.weights import Card, save_weights
-from porescope.segment.model import MOST_VOLTAGES, NAME, Segmentation, Settings
-from porescope.segment.networks import mean_logits
+from porescope.segment.model import (
+    MOST_VOLTAGES,
+    NAME,
+    Segmentation,
+    Settings,
+    load_segmentation,
+)
+from porescope.segment.networks import SliceNetwork, mean_logits
 from porescope.segment.parameters import SegmentationTraining
 from porescope.segment.windows import Batch, Example, Windows
 from porescope.stack import ROWS, Stack
@@ -102,7 +110,7 @@ def train_segmentation(
     ----------
     training, validation : sequences of Sample
         Of different samples, all at the same voltages. The second chooses the epoch, and what puts
-        the voltages together is fitted to it.
+        the voltages together is fitted to it; where there is none, the first does.
     folder : str or Path
         A training that was stopped there goes on. A file named ``stop`` in it ends the training
         of each network after the epoch it is in.
@@ -118,12 +126,15 @@ def train_segmentation(
     Raises
     ------
     PorescopeError
-        If samples do not fit together.
+        If samples do not fit together, or to the weights to begin with.
     Cancelled
         If ``cancel()`` became true; finished epochs are kept.
     """
     folder = Path(folder)
-    settings = _settings(training, validation, parameters)
+    kept_back = bool(validation)
+    validation = validation or training
+    start = None if parameters.start is None else load_segmentation(parameters.start)[0]
+    settings = _settings([*training, *validation], start.settings if start else parameters)
     model = Segmentation(settings)
     beams = range(len(settings.beam_kv))
     groups = [tuple(beams)] if settings.joint else [(index,) for index in beams]
@@ -135,7 +146,7 @@ def train_segmentation(
             progress(before * total + done, len(groups) * total)
 
         network, found = train(
-            settings.build,
+            partial(_first, settings, group, start),
             loss,
             _windows(training, group, settings, parameters, changed=True),
             _windows(validation, group, settings, parameters),
@@ -155,7 +166,9 @@ def train_segmentation(
         summary="Tells solid from pore, voxel by voxel.",
         settings=settings.model_dump(mode="json"),
         data=_described(training, "training") + " " + _described(validation, "validation"),
-        split="By sample: none is both in training and in validation.",
+        split="By sample: none is both in training and in validation."
+        if kept_back
+        else "No sample was kept back: the scores are of what was learned.",
         training=parameters.model_dump(exclude_none=True),
         scores=scores,
         versions={
@@ -166,14 +179,28 @@ def train_segmentation(
     return card
 
 
-def _settings(
-    training: Sequence[Sample], validation: Sequence[Sample], parameters: SegmentationTraining
-) -> Settings:
-    if not training or not validation:
+def _first(settings: Settings, group: Sequence[int], start: Segmentation | None) -> SliceNetwork:
+    """Return a network to train: with random weights, or as it was for the nearest voltage."""
+    network = settings.build()
+    if start is None:
+        return network
+    learned = start.settings.beam_kv
+    if settings.joint and len(group) != len(learned):
         raise PorescopeError(
-            "Networks learn from some samples and are chosen by others; give at least two."
+            f"The weights to begin with take {len(learned)} voltages together, the samples have "
+            f"{len(group)}; give samples of as many, or other weights."
         )
-    beams = {tuple(stack.beam_kv for stack in sample.stacks) for sample in (*training, *validation)}
+    beam_kv = settings.beam_kv[group[0]]
+    nearest = min(range(len(learned)), key=lambda index: abs(math.log(learned[index] / beam_kv)))
+    known = start.networks[0 if settings.joint else nearest]
+    network.load_state_dict(known.state_dict())
+    return network
+
+
+def _settings(samples: Sequence[Sample], built: SegmentationTraining | Settings) -> Settings:
+    if not samples:
+        raise PorescopeError("Networks learn from samples; give at least one.")
+    beams = {tuple(stack.beam_kv for stack in sample.stacks) for sample in samples}
     if len(beams) > 1 or None in (first := next(iter(beams))):
         raise PorescopeError(
             "All samples need stacks of the same, known voltages; these have "
@@ -184,12 +211,12 @@ def _settings(
             f"Samples have one stack for each of {MOST_VOLTAGES} voltages at most; these have "
             f"{first} kV."
         )
-    pixels = sorted({sample.truth.spacing_nm[ROWS] for sample in (*training, *validation)})
+    pixels = sorted({sample.truth.spacing_nm[ROWS] for sample in samples})
     return Settings(
-        architecture=parameters.architecture,
+        architecture=built.architecture,
         beam_kv=first,
-        slices=parameters.slices,
-        channels=parameters.channels,
+        slices=built.slices,
+        channels=built.channels,
         pixel_nm=pixels[len(pixels) // 2],
     )
 

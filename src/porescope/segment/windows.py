@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -84,11 +85,14 @@ class Example:
     ----------
     seen : Seen
     truth : Stack
-        Labels 0 and 1 of the same shape.
+        Labels 0 and 1 of slices of the images.
+    slices : int array
+        Which slices they are of.
     """
 
     seen: Seen
     truth: Stack
+    slices: NDArray[np.int64]
 
     @classmethod
     def of(cls, stacks: Sequence[Stack], truth: Stack) -> Example:
@@ -97,13 +101,14 @@ class Example:
         Raises
         ------
         PorescopeError
-            If shapes differ, or the truth has other labels than 0 and 1, or only one of them.
+            If shapes differ, the truth is of other slices than there are images of, or it has other
+            labels than 0 and 1, or only one of them.
         """
         for stack in stacks:
-            if stack.shape != truth.shape:
+            if stack.shape != stacks[0].shape or not shows_slices_of(truth, stack):
                 raise PorescopeError(
                     f"The labels have the shape {truth.shape}, the images {stack.shape}; give "
-                    "labels of each slice of the images."
+                    "labels of slices of the images."
                 )
         least, most = int(np.asarray(truth.data.min())), int(np.asarray(truth.data.max()))
         if least == most:
@@ -116,7 +121,27 @@ class Example:
                 f"Networks tell solid, label 1, from pore, label 0, but there is a label {most}; "
                 "join the phases to two."
             )
-        return cls(Seen.of(stacks), truth)
+        return cls(Seen.of(stacks), truth, slices_shown(truth, stacks[0]))
+
+
+def slices_shown(truth: Stack, stack: Stack) -> NDArray[np.int64]:
+    """Return which slice of a stack lies nearest to each slice of the truth."""
+    if truth.shape == stack.shape:
+        return np.arange(stack.shape[SLICES])
+    away_nm = abs(truth.slice_z_nm[:, np.newaxis] - stack.slice_z_nm)
+    return away_nm.argmin(axis=1)
+
+
+def shows_slices_of(truth: Stack, stack: Stack) -> bool:
+    """Whether labels are of some slices of a stack, or of each."""
+    if truth.shape == stack.shape:
+        return True
+    found = slices_shown(truth, stack)
+    return (
+        truth.shape[ROWS:] == stack.shape[ROWS:]
+        and bool((np.diff(found) > 0).all())
+        and np.allclose(truth.slice_z_nm, stack.slice_z_nm[found], atol=1e-3)
+    )
 
 
 class Windows(Dataset[Batch]):
@@ -133,6 +158,11 @@ class Windows(Dataset[Batch]):
         With the index it decides everything about a window.
     augmentation : Augmentation, optional
         Without, windows come as they are, in order.
+
+    Raises
+    ------
+    PorescopeError
+        If there is no window, because images are too small or labels too few.
     """
 
     def __init__(
@@ -153,9 +183,15 @@ class Windows(Dataset[Batch]):
             (which, z, y, x)
             for which, example in enumerate(examples)
             for z in _starts(example.truth.shape[SLICES], self._planes, self._planes, "slices")
+            if example.slices[z + self._planes - 1] - example.slices[z] < self._planes
             for y in _starts(example.truth.shape[ROWS], edge, stride, "rows")
             for x in _starts(example.truth.shape[COLUMNS], edge, stride, "columns")
         ]
+        if not self._places:
+            raise PorescopeError(
+                f"The network learns from {self._planes} slices at once, but those with labels are "
+                "no neighbours; label more slices, or take a network of single slices."
+            )
 
     def __len__(self) -> int:
         return len(self._places)
@@ -186,7 +222,8 @@ class Windows(Dataset[Batch]):
 
     def _window(self, example: Example, z: int, y: int, x: int, edge: int) -> Batch:
         rows, columns = slice(y, y + edge), slice(x, x + edge)
-        batch = example.seen.window(z - self._reach, self._depth, rows, columns)
+        first = int(example.slices[z]) - self._reach
+        batch = example.seen.window(first, self._depth, rows, columns)
         truth = np.asarray(example.truth.data[z : z + self._planes, rows, columns])
         batch["truth"] = torch.from_numpy((truth > 0).astype(np.float32))
         return batch

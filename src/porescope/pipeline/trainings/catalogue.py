@@ -16,7 +16,7 @@ from porescope.tracking import Cancel, Progress
 
 @training(
     "segmentation",
-    inputs="aligned stacks with labels of each slice, a folder a sample, as porescope simulate "
+    inputs="aligned stacks with labels of their slices, a folder a sample, as porescope simulate "
     "makes them",
     file="segmentation.safetensors",
 )
@@ -40,7 +40,12 @@ def segmentation(
         )
     samples = [read_sample(path) for path in inputs]
     return train_segmentation(
-        samples[:chosen], samples[chosen:], out, parameters, progress=progress, cancel=cancel
+        samples[:chosen],
+        samples[chosen:],
+        out,
+        parameters,
+        progress=progress,
+        cancel=cancel,
     )
 
 

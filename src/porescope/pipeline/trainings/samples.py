@@ -1,4 +1,4 @@
-"""Stacks with labels of each slice, to learn segmentation from, as they lie on the disk."""
+"""Stacks with labels of their slices, to learn segmentation from, as they lie on the disk."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ def read_sample(path: Path) -> Sample:
     ----------
     path : Path
         Result of a recipe, with labels at the slices; or a folder of voltages that holds labels or
-        the truth too, such as ``porescope simulate`` makes, whose drift is undone.
+        the truth too, such as ``porescope simulate`` makes, whose drift is undone. There may be
+        labels of some slices only, told by where they lie along z.
 
     Raises
     ------
     PorescopeError
-        If it holds no images, or no labels of the images' shape.
+        If it holds no images, or no labels of their slices.
     """
     from porescope.segment.training import Sample
+    from porescope.segment.windows import shows_slices_of
 
     if (path / INDEX).is_file():
         workspace, _ = load_workspace(path)
@@ -49,11 +51,11 @@ def read_sample(path: Path) -> Sample:
             for entry in sorted(path.iterdir())
             if entry.name.startswith(NAMES) and entry.suffix != ".json"
         ]
-    fitting = [labels for labels in found if labels.shape == stacks[0].shape]
+    fitting = [labels for labels in found if shows_slices_of(labels, stacks[0])]
     if not fitting:
         raise PorescopeError(
-            f"{path} holds no labels of each slice of its images; add labels of the shape "
-            f"{stacks[0].shape} as labels.ome.zarr or labels.tif."
+            f"{path} holds no labels of slices of its images; add labels of the shape "
+            f"{stacks[0].shape}, or of some of these slices, as labels.ome.zarr or labels.tif."
         )
     *stacks, truth = _undrifted(path, stacks, fitting[0])
     return Sample([_held(stack) for stack in stacks], _held(truth))
@@ -61,14 +63,14 @@ def read_sample(path: Path) -> Sample:
 
 def _undrifted(path: Path, stacks: Sequence[Stack], truth: Stack) -> list[Stack]:
     """Return stacks as the alignments beside them say, and the truth that all of them show."""
-    alignments = [Alignment(np.zeros((len(truth.data), 2)), stack.beam_kv) for stack in stacks]
+    alignments = [Alignment(np.zeros((len(stack.data), 2)), stack.beam_kv) for stack in stacks]
     for index, alignment in enumerate(alignments):
         place = path / f"alignment-{alignment.beam_kv:g}kV.json"
         if place.exists():
             alignments[index] = Alignment.load(place)
     if not any(np.any(each.offsets_px) or each.linear is not None for each in alignments):
         return [*stacks, truth]
-    area = common_area(alignments, truth.shape)
+    area = common_area(alignments, stacks[0].shape)
     moved = [
         alignment.apply(stack, area) for alignment, stack in zip(alignments, stacks, strict=True)
     ]
