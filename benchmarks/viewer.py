@@ -1,0 +1,124 @@
+"""How fast the window is: opening a large stack, moving its slider, starting with the plugin.
+
+xvfb-run -a python benchmarks/viewer.py [--folder DIR]      (4 GiB of slices are made there)
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+SLICES, WIDTH = 300, 2048
+BEAMS_KV = (1, 2, 4)
+
+OPENING = """
+import json, resource, sys, time
+from pathlib import Path
+import numpy as np
+import porescope
+from napari.components import ViewerModel
+from napari.layers import Layer
+from porescope.viewer.readers import read_layers
+viewer = ViewerModel()
+began = time.perf_counter()
+for layer in read_layers(Path(sys.argv[1]), (10.0, 5.0, 5.0)):
+    viewer.add_layer(Layer.create(*layer))
+opened = time.perf_counter() - began
+rates = {}
+count = int(viewer.dims.nsteps[0])
+for name, places in {
+    "in order": range(count // 3),
+    "at random": np.random.default_rng(0).integers(0, count, 60).tolist(),
+}.items():
+    for shown in (1, 3):
+        for index, layer in enumerate(viewer.layers):
+            layer.visible = index < shown
+        began = time.perf_counter()
+        for place in places:
+            viewer.dims.set_current_step(0, place)
+        rates[f"{name}, {shown} visible"] = len(places) / (time.perf_counter() - began)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(json.dumps({"opened": opened, "peak": peak, "rates": rates}))
+"""
+STARTING = """
+import json, sys, time
+began = time.perf_counter()
+import napari
+from napari.settings import get_settings
+if sys.argv[1] == "without":
+    get_settings().plugins.disabled_plugins = {"napari-porescope"}
+viewer = napari.Viewer()
+from qtpy.QtWidgets import QApplication
+QApplication.processEvents()
+started = time.perf_counter() - began
+panels = {}
+if sys.argv[1] == "with":
+    from porescope.viewer.dock import open_dock
+    for section in sys.argv[2].split(","):
+        began = time.perf_counter()
+        open_dock(viewer, section)
+        QApplication.processEvents()
+        panels[section] = time.perf_counter() - began
+heavy = [name for name in ("torch", "skimage", "sklearn", "monai") if name in sys.modules]
+print(json.dumps({"started": started, "panels": panels, "heavy": heavy}))
+viewer.close()
+"""
+SECTIONS = "load,align,segment,slices,measure,simulate,train"
+
+
+def write_slices(folder: Path) -> None:
+    """Write a stack a voltage, one TIFF a slice."""
+    from scipy.ndimage import gaussian_filter
+
+    random = np.random.default_rng(0)
+    texture = gaussian_filter(random.normal(size=(WIDTH + 64, WIDTH + 64)), 8)
+    texture = (texture - texture.min()) / np.ptp(texture) * 200
+    for beam_kv in BEAMS_KV:
+        (folder / f"{beam_kv}kV").mkdir()
+        for index in range(SLICES):
+            y, x = random.integers(0, 64, 2)
+            noise = random.integers(0, 40, (WIDTH, WIDTH), dtype=np.uint8)
+            image = texture[y : y + WIDTH, x : x + WIDTH].astype(np.uint8) + noise
+            tifffile.imwrite(folder / f"{beam_kv}kV" / f"slice_{index:04d}.tif", image)
+
+
+def told(code: str, *arguments: str) -> dict:
+    """Return what a fresh process prints last."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", help="where there is room for 4 GiB")
+    asked = parser.parse_args()
+    print("# The window: figures\nBy `viewer.py`.\n")
+    with tempfile.TemporaryDirectory(dir=asked.folder) as name:
+        write_slices(Path(name))
+        found = told(OPENING, name)
+    print(f"Three voltages of {SLICES} x {WIDTH} x {WIDTH}, a TIFF a slice:\n")
+    print("| | measured | asked |\n|---|---|---|")
+    print(f"| opens | {found['opened']:.2f} s | 3 s |")
+    for how, rate in found["rates"].items():
+        print(f"| slices a second, {how} | {rate:.0f} | 20 |")
+    print(f"| peak memory | {found['peak']:.2f} GiB | 3 GiB |")
+    bare, whole = (
+        sorted(told(STARTING, how, SECTIONS)["started"] for _ in range(3))[1]
+        for how in ("without", "with")
+    )
+    opened = told(STARTING, "with", SECTIONS)
+    print(f"| napari starts later by | {whole - bare:.2f} s (of {bare:.1f} s) | 0.3 s |")
+    for section, seconds in opened["panels"].items():
+        print(f"| section {section} opens | {seconds:.2f} s | 1 s |")
+    heavy = ", ".join(opened["heavy"]) or "none"
+    print(f"| of torch, skimage, sklearn, monai are imported by then | {heavy} | none |")
+
+
+if __name__ == "__main__":
+    main()
