@@ -128,6 +128,7 @@ def test_no_two_worst_places_overlap(seed, shape, size_nm):
     ("meaning", "good", "bad"),
     [
         ("probability", 0.98, 0.5),
+        ("probability", 250, 128),
         ("disagreement", 0.1, -0.9),
         ("difference", NOT_COMPARED, FALSE_PORE),
         ("value", 0.1, 0.9),
@@ -135,7 +136,7 @@ def test_no_two_worst_places_overlap(seed, shape, size_nm):
     ],
 )
 def test_what_is_bad_depends_on_what_a_map_means(meaning, good, bad):
-    kind = np.uint8 if meaning == "difference" else np.float32
+    kind = np.uint8 if isinstance(good, int) else np.float32
     data = np.full((3, 40, 40), good, kind)
     data[1, 28:36, 4:12] = bad
     place = worst_places(Stack(data=data, spacing_nm=(5, 5, 5)), meaning, size_nm=30)[0]

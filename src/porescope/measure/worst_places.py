@@ -40,7 +40,8 @@ class Place:
 
 
 def _undecided(values: NDArray[Any]) -> NDArray[Any]:
-    return 1 - np.abs(2 * values - 1)
+    one = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1
+    return 1 - np.abs(2 * (values / one) - 1)
 
 
 def _different(values: NDArray[Any]) -> NDArray[Any]:
@@ -53,8 +54,8 @@ BADNESS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "difference": _different,
     "value": lambda values: values,
 }
-"""What is bad about a voxel, by what a map means: a probability is worst at one half, a
-disagreement has a sign, and a difference map has labels."""
+"""What is bad about a voxel, by what a map means: a probability is worst at one half, where the
+largest whole number stands for one; a disagreement has a sign, and a difference map has labels."""
 
 
 def worst_places(
