@@ -3,6 +3,7 @@
 from porescope.pipeline.jobs import Job
 from porescope.pipeline.recipe import Recipe, read_recipe
 from porescope.pipeline.run import run_recipe, run_step
+from porescope.pipeline.script import apply_step, to_script
 from porescope.pipeline.step import Parameters, Step, find_step, steps
 from porescope.pipeline.workspace import Workspace, load_workspace, save_workspace
 
@@ -12,6 +13,7 @@ __all__ = [
     "Recipe",
     "Step",
     "Workspace",
+    "apply_step",
     "find_step",
     "load_workspace",
     "read_recipe",
@@ -19,4 +21,5 @@ __all__ = [
     "run_step",
     "save_workspace",
     "steps",
+    "to_script",
 ]

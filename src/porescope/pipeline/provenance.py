@@ -39,7 +39,7 @@ def hash_path(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        for file in _files(path):
+        for file in files_of(path):
             if path.is_dir():
                 digest.update(file.relative_to(path).as_posix().encode() + b"\0")
             with file.open("rb") as stream:
@@ -78,7 +78,8 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """Return a file, or all files in a folder, sorted."""
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
     return [path]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +39,7 @@ from porescope.pipeline.workspace import (
     write_index,
     write_json,
 )
+from porescope.stack import Stack
 from porescope.tracking import Cancel, Progress, never_cancel
 
 # (what is being done, done, total)
@@ -111,6 +112,7 @@ def run_step(
     workspace: Workspace,
     folder: Path,
     *,
+    kept: Mapping[str, Stack] | None = None,
     report: Report = tell_nobody,
     cancel: Cancel = never_cancel,
 ) -> Path:
@@ -118,11 +120,19 @@ def run_step(
 
     Volumes that the step left as they were are not written again.
 
+    Parameters
+    ----------
+    kept : mapping of str to Stack, optional
+        What it works on that is nowhere on the disk, by the names of the files in ``folder`` that
+        it is kept in.
+
     Returns
     -------
     Path
         ``folder``, for :func:`porescope.pipeline.workspace.load_workspace`.
     """
+    from porescope.io import write_stack
+
     beside = folder.with_name(f".{folder.name}")
     remove(beside)
     try:
@@ -130,6 +140,8 @@ def run_step(
         after = _run(step, parameters, workspace, about, cancel)
         writing = _about(report, f"{step.name}, writing")
         save_workspace(beside, _without(after, workspace), progress=writing, cancel=cancel)
+        for name, stack in (kept or {}).items():
+            write_stack(beside / name, stack, progress=writing, cancel=cancel)
         beside.rename(folder)
     except OSError as error:
         raise PorescopeError(f"Cannot write {folder}: {error.strerror or error}.") from error

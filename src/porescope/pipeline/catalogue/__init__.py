@@ -2,7 +2,18 @@
 
 # isort: off
 from porescope.pipeline.catalogue import load, sample, align, clean, positions
-from porescope.pipeline.catalogue import segment, check, slices, measure
+from porescope.pipeline.catalogue import segment, labels, check, slices, measure
 # isort: on
 
-__all__ = ["align", "check", "clean", "load", "measure", "positions", "sample", "segment", "slices"]
+__all__ = [
+    "align",
+    "check",
+    "clean",
+    "labels",
+    "load",
+    "measure",
+    "positions",
+    "sample",
+    "segment",
+    "slices",
+]

@@ -27,6 +27,9 @@ class LoadParameters(Parameters):
     beam_kv: float | None = Field(
         None, gt=0, description="beam energy in kV of a single stack, where its file does not tell"
     )
+    keep_kv: tuple[Length, ...] = Field(
+        (), description="beam energies in kV of the stacks to keep; all by default"
+    )
     truth: Path | None = Field(
         None, description="labels to score against; beside the input if relative"
     )
@@ -48,6 +51,14 @@ def load(
         else:
             images.append(read_stack(path, parameters.spacing_nm, parameters.beam_kv))
     images.sort(key=lambda stack: stack.beam_kv or 0.0)
+    if parameters.keep_kv:
+        known = [stack.beam_kv for stack in images]
+        for beam_kv in parameters.keep_kv:
+            if beam_kv not in known:
+                raise PorescopeError(
+                    f"No stack has {beam_kv:g} kV; there are {', '.join(map(str, known))}."
+                )
+        images = [stack for stack in images if stack.beam_kv in parameters.keep_kv]
     truth = None
     if parameters.truth is not None:
         first = workspace.inputs[0]
