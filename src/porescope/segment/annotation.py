@@ -17,6 +17,8 @@ from porescope.segment.edits import Labels, Part, Patch, bounding_box
 from porescope.stack import SLICES
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
+SPECK_PX = 9
+"""Pixels of a hole in what looks alike that is noise."""
 SMOOTHED_PX = 1.0
 """Standard deviation of the blur under which grey values are compared."""
 
@@ -63,7 +65,7 @@ def plane_part(shape: Sequence[int], axis: int, index: int) -> Part:
 def interpolate_labels(
     labels: Labels,
     spacing_nm: Sequence[float],
-    slice_z_nm: Sequence[float] | None = None,
+    slice_z_nm: NDArray[np.floating] | None = None,
     axis: int = SLICES,
     *,
     progress: Progress = no_progress,
@@ -264,7 +266,10 @@ def smoothed(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def brush_disc(
-    shape: Sequence[int], centre: Sequence[float], diameter_px: float, spacing: Sequence[float]
+    shape: Sequence[int],
+    centre: NDArray[np.floating] | Sequence[float],
+    diameter_px: float,
+    spacing: Sequence[float],
 ) -> tuple[Part, NDArray[np.bool_]]:
     """Return where a round brush lies in a slice, and which pixels of that part it covers.
 
@@ -300,6 +305,8 @@ def grow(
 ) -> NDArray[np.bool_]:
     """Return the pixels under a brush that belong with a grey value and touch what was begun with.
 
+    Specks of other grey that these enclose are noise and taken too.
+
     Parameters
     ----------
     greys : float32 array of shape (y, x)
@@ -309,4 +316,10 @@ def grow(
     grey, tolerance : float
         How far a grey value may lie from another to belong with it.
     """
-    return connected(disc & (np.abs(greys - grey) <= tolerance), seeds)
+    from scipy.ndimage import label
+
+    found = connected(disc & (np.abs(greys - grey) <= tolerance), seeds)
+    holes, _ = label(~np.pad(found, 1))
+    specks = np.bincount(holes.ravel()) <= SPECK_PX
+    specks[[0, holes[0, 0]]] = False  # what was found, and what lies around it
+    return found | (disc & specks[holes[1:-1, 1:-1]])

@@ -15,13 +15,8 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QPushButton, QWidg
 from porescope.errors import PorescopeError
 from porescope.pipeline.catalogue.segment import MATTERS, SCRIBBLES, SegmentParameters
 from porescope.stack import SLICES, Stack
-from porescope.viewer.layers import (
-    SOLID_COLOUR,
-    TRUTH_COLOUR,
-    from_layer,
-    phase_colours,
-    to_layer_data,
-)
+from porescope.viewer.annotation_layers import BRUSH_PX, PORE, SOLID, new_scribbles
+from porescope.viewer.layers import SOLID_COLOUR, from_layer, phase_colours
 from porescope.viewer.panels import MISSING, StepPanel
 from porescope.viewer.paths import in_a_row
 from porescope.viewer.sample_layers import CHANNEL
@@ -29,9 +24,6 @@ from porescope.viewer.segmentation import Preview, Question, Segmented
 from porescope.viewer.simulation import set_changed
 from porescope.viewer.work import Latest, Message
 
-PORE, SOLID = 1, 2
-"""Scribbles."""
-BRUSH_PX = 6
 SETTLED_MS = 300
 """A stroke or a parameter that did not change for so long is worth an answer."""
 
@@ -142,13 +134,7 @@ class SegmentPanel(StepPanel):
         chosen = self.chosen_images()
         if not chosen:
             raise PorescopeError(MISSING["images"])
-        image = from_layer(self.viewer.layers[chosen[0]])
-        empty = image.with_data(
-            np.zeros(image.shape, np.uint8), is_labels=True, beam_kv=None, detector=None
-        )
-        colours = phase_colours(TRUTH_COLOUR) | {SOLID: SOLID_COLOUR}
-        data = to_layer_data(empty, SCRIBBLES, colormap=colours)
-        (layer,) = self.show_layers([data])
+        (layer,) = self.show_layers([new_scribbles(self.viewer.layers[chosen[0]])])
         layer.brush_size = BRUSH_PX
         self.reset_choices()
         self.scribbles.setCurrentText(layer.name)
