@@ -1,4 +1,4 @@
-"""Before and after in turns, so that the eye sees what moved."""
+"""Layers in turns, so that the eye sees what differs."""
 
 # Qt comes without types.
 # mypy: disallow-subclassing-any=False
@@ -19,17 +19,19 @@ EACH_MS = 500
 
 
 class Flicker(QPushButton):
-    """A button that shows two groups of layers in turns until it is pressed again.
+    """A button that shows groups of layers in turns until it is pressed again.
 
     Parameters
     ----------
     viewer : napari viewer
+    text : str
+        On the button.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__("Flicker before and after")
+    def __init__(self, viewer: ViewerModel, text: str = "Flicker before and after") -> None:
+        super().__init__(text)
         self._viewer = viewer
-        self._groups: tuple[list[Layer], list[Layer]] = ([], [])
+        self._groups: list[list[Layer]] = []
         self._timer = QTimer(self)
         self._timer.setInterval(EACH_MS)
         self._timer.timeout.connect(self._turn)
@@ -39,14 +41,14 @@ class Flicker(QPushButton):
         # Before the layer is gone: what follows the list then finds visible what is left.
         viewer.layers.events.removing.connect(self._removing)
 
-    def offer(self, before: Sequence[Layer], after: Sequence[Layer]) -> None:
+    def offer(self, *groups: Sequence[Layer]) -> None:
         """Show the button if there is something to compare."""
         self.stop()
-        self._groups = list(before), list(after)
-        self.setVisible(bool(before and after))
+        self._groups = [list(group) for group in groups]
+        self.setVisible(all(self._groups) and len(self._groups) > 1)
 
     def stop(self) -> None:
-        """Show what came after, or before where nothing else is left."""
+        """Show the last group, or the one before where nothing else is left."""
         self.setChecked(False)
 
     def _removing(self, event: Any) -> None:
@@ -55,22 +57,27 @@ class Flicker(QPushButton):
             if removed in group:
                 group.remove(removed)
                 self.stop()
-                self.setVisible(all(map(bool, self._groups)))
-                if not self._groups[1]:
-                    self._show(after=False)
+                left = [group for group in self._groups if group]
+                self.setVisible(len(left) > 1)
+                if not self._groups[-1]:
+                    self._show(left[-1:])
+                self._groups = left
+                return
 
     def _toggled(self, on: bool) -> None:
         if on:
             self._timer.start()
         else:
             self._timer.stop()
-            self._show(after=bool(self._groups[1]))
+            self._show([group for group in self._groups if group][-1:])
 
     def _turn(self) -> None:
-        _, after = self._groups
-        self._show(after=not any(layer.visible for layer in after))
+        shown = [any(layer.visible for layer in group) for group in self._groups]
+        last = max((index for index, visible in enumerate(shown) if visible), default=-1)
+        self._show([self._groups[(last + 1) % len(self._groups)]])
 
-    def _show(self, after: bool) -> None:
-        for group, visible in zip(self._groups, (not after, after), strict=True):
-            for layer in group:
-                layer.visible = visible
+    def _show(self, groups: Sequence[Sequence[Layer]]) -> None:
+        """Show some groups and hide the others."""
+        wanted = [layer for group in groups for layer in group]
+        for layer in (layer for group in self._groups for layer in group):
+            layer.visible = layer in wanted

@@ -239,8 +239,7 @@ class Sections(QWidget):
         return QSize(600, 230)
 
     def close_down(self) -> None:
-        """Let go of the window; to be called once, before this widget goes."""
-        self._follow.stop()
+        """Let go of the window; to be called once, also when Qt's part of this is gone."""
         for emitter, callback in self._heard:
             emitter.disconnect(callback)
         for layer in list(self._heard_of):
