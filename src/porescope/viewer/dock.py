@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from porescope.pipeline.step import steps
 from porescope.viewer.check_panel import CheckPanel
+from porescope.viewer.inspect_panel import InspectPanel
 from porescope.viewer.panels import LoadPanel, Panel, RecipePanel, StepPanel
 from porescope.viewer.sample_panels import HeightfieldPanel, SamplePanel
 from porescope.viewer.segment_panel import SegmentPanel
@@ -56,6 +57,7 @@ class Dock(QScrollArea):
             if step.panel:
                 panel = OWN_PANELS.get(name, StepPanel)
                 self.panels[name] = panel(napari_viewer, self.session, step)
+        self.panels["inspect"] = InspectPanel(napari_viewer, self.session)
         self.panels["sample"] = SamplePanel(napari_viewer, self.session)
         self.panels["heightfield"] = HeightfieldPanel(napari_viewer, self.session)
         self.panels["simulate"] = SimulatePanel(napari_viewer, self.session)
@@ -132,6 +134,7 @@ open_segment = _opener("segment")
 open_check = _opener("check")
 open_slices = _opener("slices")
 open_measure = _opener("measure")
+open_inspect = _opener("inspect")
 open_sample = _opener("sample")
 open_heightfield = _opener("heightfield")
 open_simulate = _opener("simulate")
