@@ -35,12 +35,19 @@ class Kind:
     detector : str
     below_nm : float
         Where there is vacuum, electrons come from any depth; what comes from deeper is little.
+    structures, varied : tuples of str
+        What its stacks show, taken in turn, and those that vary.
+    porosity : tuple of two floats
+        Range, of structures of a single level.
     """
 
     materials: str
     electrons: int
     detector: str
     below_nm: float
+    structures: tuple[str, ...]
+    varied: tuple[str, ...]
+    porosity: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,8 @@ class Part:
     count, slices : int
     first_seed : int
         No two parts share a seed, so no sample is in two.
-    structures : tuple of str
-        Taken in turn.
+    structures : tuple of str, optional
+        Taken in turn; those of the material by default.
     mean_nm, deviation : tuple of two floats
         Ranges of the slice thickness's mean, and of its deviation over the mean.
     probe_nm : tuple of two floats
@@ -65,7 +72,7 @@ class Part:
     count: int
     slices: int
     first_seed: int
-    structures: tuple[str, ...] = ("hierarchical",)
+    structures: tuple[str, ...] = ()
     mean_nm: tuple[float, float] = (10.0, 10.0)
     deviation: tuple[float, float] = (0.0, 0.0)
     probe_nm: tuple[float, float] = (0.0, 0.0)
@@ -73,16 +80,31 @@ class Part:
 
 
 KINDS = {
-    "gold": Kind("0=epoxy, 1=gold", 100, "all-BSE", 260.0),
-    "carbon": Kind("0=vacuum, 1=carbon", 20, "SE", 400.0),
+    "gold": Kind(
+        "0=epoxy, 1=gold",
+        100,
+        "all-BSE",
+        260.0,
+        ("hierarchical",),
+        ("hierarchical", "sphere", "wave", "cylinder"),
+        (0.55, 0.85),
+    ),
+    "carbon": Kind(
+        "0=vacuum, 1=carbon",
+        20,
+        "SE",
+        400.0,
+        ("sphere", "cylinder", "wave"),
+        ("cylinder", "sphere", "wave"),
+        (0.3, 0.7),
+    ),
 }
-ALL = ("hierarchical", "sphere", "wave", "cylinder")
 UNEVEN = {"mean_nm": (8.0, 13.0), "deviation": (0.0, 0.35), "probe_nm": (0.0, 6.0)}
 PARTS = {
     "training": Part(7, 40, 0),
-    "varied": Part(16, 24, 10_000, ALL, **UNEVEN, strict=False),
+    "varied": Part(16, 24, 10_000, **UNEVEN, strict=False),
     "validation": Part(2, 32, 200),
-    "validation-varied": Part(4, 16, 20_000, ALL, **UNEVEN, strict=False),
+    "validation-varied": Part(4, 16, 20_000, **UNEVEN, strict=False),
     "test": Part(10, 24, 1000),
     "test-probe": Part(2, 16, 2000, probe_nm=(5.887, 5.887)),
     "test-thick": Part(2, 16, 3000, mean_nm=(12.5, 12.5)),
@@ -91,7 +113,7 @@ PARTS = {
 }
 
 
-def structure(name, depth, random, strict):
+def structure(name, depth, random, strict, porosity=(0.55, 0.85)):
     """Return labels of one phase in another."""
     shape = (depth, EDGE, EDGE)
     seed = int(random.integers(2**63))
@@ -108,16 +130,16 @@ def structure(name, depth, random, strict):
         wavelength = float(np.exp(random.uniform(math.log(12), math.log(50))))
         return leveled_wave(
             shape, spacing_nm=1.0, wavelength_nm=wavelength,
-            solid_fraction=random.uniform(0.2, 0.45), waves=100, seed=seed,
+            solid_fraction=1 - random.uniform(*porosity), waves=100, seed=seed,
         )  # fmt: skip
-    porosity = random.uniform(0.55, 0.85)
+    fraction = random.uniform(*porosity)
     if name == "sphere":
         radius = random.uniform(6, 12)
         sizes = {"radius": (radius, 1.5 * radius)}
     else:
         radius = random.uniform(3, 6)
         sizes = {"radius": (radius, 1.5 * radius), "height": (40, 80)}
-    return voxelize(boolean_model(name, porosity=porosity, shape=shape, seed=seed, **sizes), shape)
+    return voxelize(boolean_model(name, porosity=fraction, shape=shape, seed=seed, **sizes), shape)
 
 
 def simulate(kind, part, index, out):
@@ -127,8 +149,9 @@ def simulate(kind, part, index, out):
     deviation_nm = mean_nm * random.uniform(*part.deviation)
     probe_nm = random.uniform(*part.probe_nm)
     below_nm = part.slices * (mean_nm + deviation_nm) + kind.below_nm
-    name = part.structures[index % len(part.structures)]
-    labels = structure(name, math.ceil(below_nm / PIXEL_NM), random, part.strict)
+    structures = part.structures or (kind.structures if part.strict else kind.varied)
+    name = structures[index % len(structures)]
+    labels = structure(name, math.ceil(below_nm / PIXEL_NM), random, part.strict, kind.porosity)
     sample = out.with_name(f"{out.name}-sample.ome.zarr")
     if not sample.exists():
         write_stack(sample, Stack(labels.astype(np.uint8), (PIXEL_NM,) * 3, is_labels=True))
