@@ -15,6 +15,7 @@ import numpy as np
 from porescope.errors import PorescopeError
 from porescope.pipeline.catalogue.check import DISAGREEMENT
 from porescope.stack import COLUMNS, ROWS, SLICES, Stack
+from porescope.viewer.disk_volume import held, released
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -69,9 +70,9 @@ def to_layer_data(stack: Stack, name: str, **attributes: Any) -> LayerData:
     }
     if stack.is_labels:
         data = stack.data.astype(np.uint8) if stack.data.dtype.kind == "b" else stack.data
-        return data, places | {"opacity": 0.6} | attributes, "labels"
+        return held(data), places | {"opacity": 0.6} | attributes, "labels"
     look = {"colormap": "gray", "contrast_limits": contrast_limits(stack.data)}
-    return stack.data, places | look | attributes, "image"
+    return held(stack.data), places | look | attributes, "image"
 
 
 def contrast_limits(data: Any) -> tuple[float, float]:
@@ -162,6 +163,7 @@ def from_layer_data(data: Any, attributes: Mapping[str, Any], kind: str) -> Stac
         raise PorescopeError(f"Layer {name!r} is in colour; convert it to grey values first.")
     if attributes.get("multiscale") or isinstance(data, list | tuple):
         data = data[0]
+    data = released(data)
     if data.ndim != 3:
         raise PorescopeError(
             f"Layer {name!r} has {data.ndim} axes; choose a volume with three (z, y, x)."
@@ -225,7 +227,8 @@ def _slice_z_nm(
     positions = np.asarray(told["slice_z_nm"], dtype=float)
     nominal_nm = told["spacing_nm"][SLICES]
     if len(positions) == count and math.isclose(spacing_nm, nominal_nm, rel_tol=1e-6):
-        return positions - positions[0] + first_nm
+        # As they are, to the last bit, where nothing was moved.
+        return positions + (first_nm - positions[0])
     if np.allclose(np.diff(positions), nominal_nm, rtol=1e-6):
         return even
     raise PorescopeError(
