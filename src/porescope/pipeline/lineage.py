@@ -11,7 +11,7 @@ from porescope.pipeline.catalogue.segment import SCRIBBLES
 from porescope.pipeline.project import Source, Taken, Used, place_of
 from porescope.pipeline.recipe import Recipe
 from porescope.pipeline.step import find_step
-from porescope.pipeline.workspace import ZARR
+from porescope.pipeline.workspace import IMAGES, ZARR
 
 VOLTAGE = "kv="
 """Begins the name of a volume in a folder with one stack a voltage."""
@@ -85,7 +85,7 @@ class _Line:
             volume: Used(name=name, source=Source(path=taken.folder, volume=volume))
             for volume, name in taken.made.items()
         }
-        images = tuple(used for volume, used in made.items() if volume.startswith("images/"))
+        images = tuple(used for volume, used in made.items() if volume.startswith(IMAGES))
         self._images = images or self._images
         self._labels = made.get(f"labels{ZARR}", self._labels)
 
@@ -108,7 +108,7 @@ class _Line:
             ("path", taken.labels, self._labels),
             ("truth", taken.truth, self._truth),
         ):
-            if used is None or (there is not None and used.source == there.source):
+            if used is None or (there and _sources([used]) == _sources([there])):
                 continue
             if used.source.path in self._made_by:
                 why = "a later step" if used == self._stale else "another branch of the steps"
@@ -173,7 +173,8 @@ class _Line:
 
 
 def _sources(images: Sequence[Used]) -> list[Source]:
-    return [used.source for used in images]
+    """Return where images come from, however many there are beside them."""
+    return [used.source.model_copy(update={"count": 1}) for used in images]
 
 
 def _names(images: Sequence[Used]) -> str:

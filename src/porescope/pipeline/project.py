@@ -379,7 +379,7 @@ class ProjectLock:
     Parameters
     ----------
     folder : Path
-        Of the project.
+        Of the project; kept as an attribute.
 
     Raises
     ------
@@ -388,6 +388,7 @@ class ProjectLock:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._holder = folder / HOLDER
         self._lock = FileLock(folder / LOCK, thread_local=False)
         try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from porescope.geometry import Primitives
 
 INDEX = "workspace.json"
-MAPS, ZARR = "maps/", ".ome.zarr"
+IMAGES, MAPS, ZARR = "images/", "maps/", ".ome.zarr"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class Workspace:
     def stacks(self) -> Iterator[tuple[str, Stack]]:
         """Yield every volume with the name of its file."""
         for index, image in enumerate(self.images):
-            yield f"images/{image_name(image, index)}.ome.zarr", image
+            yield f"{IMAGES}{image_name(image, index)}{ZARR}", image
         if self.labels is not None:
             yield "labels.ome.zarr", self.labels
         if self.truth is not None:
@@ -178,7 +178,7 @@ def load_workspace(folder: Path) -> tuple[Workspace, dict[int, Path]]:
     stacks = {name: read_stack(place) for name, place in places.items()}
     workspace = Workspace(
         inputs=inputs,
-        images=tuple(stack for name, stack in stacks.items() if name.startswith("images/")),
+        images=tuple(stack for name, stack in stacks.items() if name.startswith(IMAGES)),
         labels=stacks.get("labels.ome.zarr"),
         truth=stacks.get("truth.ome.zarr"),
         maps={

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QDockWidget,
     QFrame,
@@ -19,9 +19,11 @@ from qtpy.QtWidgets import (
 )
 
 from porescope.pipeline.step import steps
+from porescope.viewer.annotate_panel import AnnotatePanel
 from porescope.viewer.check_panel import CheckPanel
 from porescope.viewer.inspect_panel import InspectPanel
 from porescope.viewer.panels import LoadPanel, Panel, RecipePanel, StepPanel
+from porescope.viewer.project_panel import ProjectPanel
 from porescope.viewer.sample_panels import HeightfieldPanel, SamplePanel
 from porescope.viewer.segment_panel import SegmentPanel
 from porescope.viewer.simulate_panel import SimulatePanel
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 # As napari's Plugins menu calls it, so that menu and commands share one dock.
 NAME = "Porescope (Porescope: FIB-SEM tomography)"
 WIDTH_PX = 330
+HEADING_MS = 1000
 OWN_PANELS = {"segment": SegmentPanel, "check": CheckPanel}
 """Panels of steps that have more than their parameters."""
 
@@ -52,12 +55,17 @@ class Dock(QScrollArea):
         self.session = session = Session()
         # This widget is gone by then, and Qt would keep a bound method only weakly.
         self.destroyed.connect(lambda: session.close())
-        self.panels: dict[str, Panel] = {"load": LoadPanel(napari_viewer, self.session)}
+        self.panels: dict[str, Panel] = {}
+        self.panels["project"] = ProjectPanel(
+            napari_viewer, session, self.panels, lambda: self.opened, self.open_section
+        )
+        self.panels["load"] = LoadPanel(napari_viewer, self.session)
         for name, step in steps().items():
             if step.panel:
                 panel = OWN_PANELS.get(name, StepPanel)
                 self.panels[name] = panel(napari_viewer, self.session, step)
         self.panels["inspect"] = InspectPanel(napari_viewer, self.session)
+        self.panels["annotate"] = AnnotatePanel(napari_viewer, self.session)
         self.panels["sample"] = SamplePanel(napari_viewer, self.session)
         self.panels["heightfield"] = HeightfieldPanel(napari_viewer, self.session)
         self.panels["simulate"] = SimulatePanel(napari_viewer, self.session)
@@ -83,6 +91,21 @@ class Dock(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(content.minimumSizeHint().width())
         self.open_section("load")
+        self._headings = QTimer(self)
+        self._headings.setInterval(HEADING_MS)
+        self._headings.timeout.connect(self._head)
+        self._headings.start()
+
+    @property
+    def opened(self) -> str | None:
+        """The section that is open, if any."""
+        return next((name for name, head in self._headers.items() if head.isChecked()), None)
+
+    def _head(self) -> None:
+        """Say above all sections where the work is kept."""
+        project = self.panels["project"]
+        assert isinstance(project, ProjectPanel)
+        self._headers["project"].setText(project.heading)
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt calls it so)
         """Leave most of the window to the picture."""
@@ -125,6 +148,7 @@ def _opener(section: str) -> Callable[[napari.viewer.Viewer], None]:
     return open_section
 
 
+open_project = _opener("project")
 open_load = _opener("load")
 open_align = _opener("align")
 open_crop = _opener("crop")
@@ -132,6 +156,7 @@ open_clean = _opener("clean")
 open_positions = _opener("positions")
 open_segment = _opener("segment")
 open_check = _opener("check")
+open_annotate = _opener("annotate")
 open_slices = _opener("slices")
 open_measure = _opener("measure")
 open_inspect = _opener("inspect")

@@ -7,7 +7,8 @@ that a form refuses what a recipe refuses, in the same words.
 from __future__ import annotations
 
 import types
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -115,6 +116,20 @@ class Form:
         for name in self._files:
             if _weights_of(self._fields[name]).kind == path.stem:
                 _add_choice(self._widgets[name], str(path))
+
+    def filled(self) -> dict[str, Any]:
+        """Return what is in each widget, for :meth:`fill`."""
+        values = {name: widget.value for name, widget in self._widgets.items()}
+        return {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
+
+    def fill(self, values: Mapping[str, Any]) -> None:
+        """Fill in what was filled in before; what no longer fits is left as it is."""
+        for name in self._widgets.keys() & values.keys():
+            widget, value = self._widgets[name], values[name]
+            if name in self._files and isinstance(value, str):
+                _add_choice(widget, value)
+            with suppress(ValueError, TypeError):
+                widget.value = value
 
     def _ask_weights(self, name: str) -> None:
         for path in ask_file(self._widgets[name].native, "Weights (*.safetensors)"):

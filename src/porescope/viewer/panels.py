@@ -32,11 +32,12 @@ from qtpy.QtWidgets import (
 
 from porescope.errors import MissingMetadata, PorescopeError
 from porescope.pipeline.catalogue.segment import SCRIBBLES
+from porescope.pipeline.project import RESULTS, USED, Source, Taken, Used
 from porescope.pipeline.recipe import read_recipe
 from porescope.pipeline.report import explained
 from porescope.pipeline.run import Report, run_recipe, run_step, work_folder
 from porescope.pipeline.step import Step
-from porescope.pipeline.workspace import Workspace, load_workspace
+from porescope.pipeline.workspace import ZARR, Workspace, load_workspace
 from porescope.stack import Stack
 from porescope.tracking import Cancel
 from porescope.viewer.boxes import COLOURS, Boxes
@@ -47,6 +48,7 @@ from porescope.viewer.layers import KEY, LayerData, from_layer, is_map, label_fe
 from porescope.viewer.paths import PathList, in_a_row, with_choosers
 from porescope.viewer.readers import read_layers, workspace_layers
 from porescope.viewer.sample_layers import CHANNEL
+from porescope.viewer.sources import as_read, source_of
 from porescope.viewer.tables import Tables
 from porescope.viewer.work import Runner, Session, in_process
 
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 NOTHING = "none"
+CHOSEN, FORM = "chosen", "form"
+"""Keys of what a panel has filled in."""
 MISSING = {
     "images": "Load a stack, or tick one above.",
     "labels": "There are no labels yet; segment first, or choose some above.",
@@ -118,6 +122,29 @@ class Panel(QWidget):
 
     def offer_weights(self, path: Path) -> None:
         """Let a file of weights be chosen where such are."""
+
+    def filled(self) -> dict[str, Any]:
+        """Return what is filled in and chosen, for :meth:`fill`."""
+        found: dict[str, Any] = {}
+        for name, widget in vars(self).items():
+            if isinstance(widget, QLineEdit):
+                found[name] = widget.text()
+            elif isinstance(widget, QComboBox):
+                found[name] = widget.currentText()
+        form = getattr(self, "form", None)
+        return found | ({FORM: form.filled()} if isinstance(form, Form) else {})
+
+    def fill(self, values: Mapping[str, Any]) -> None:
+        """Fill in what was filled in before; what no longer fits is left as it is."""
+        for name, widget in vars(self).items():
+            text = values.get(name)
+            if isinstance(widget, QLineEdit) and isinstance(text, str):
+                widget.setText(text)
+            elif isinstance(widget, QComboBox) and isinstance(text, str):
+                widget.setCurrentText(text)
+        form, inside = getattr(self, "form", None), values.get(FORM)
+        if isinstance(form, Form) and isinstance(inside, Mapping):
+            form.fill(inside)
 
     def show_layers(self, layers: Iterable[LayerData]) -> list[Layer]:
         """Add layers to the window."""
@@ -315,26 +342,44 @@ class StepPanel(Panel):
         if not (images if worked_on == "images" else labels):
             raise PorescopeError(MISSING[worked_on])
         parameters = self.step.parse(self.form.values())
+        maps = self._maps()
+        images.sort(key=_beam_kv)
         workspace = Workspace(
-            images=tuple(sorted(map(from_layer, images), key=lambda stack: stack.beam_kv or 0.0)),
+            images=tuple(map(from_layer, images)),
             labels=self._chosen_labels("labels", self.labels),
             truth=self._chosen_labels("truth", self.truth),
-            maps=self._maps(),
+            maps={name: from_layer(layer) for name, layer in maps.items()},
         )
         folder = self.session.new_folder()
-        beside = folder.with_name(f".{folder.name}")
-        job = in_process(run_step, self.step, parameters, workspace, folder, leftovers=(beside,))
+        beside, place = folder.with_name(f".{folder.name}"), f"{RESULTS}/{folder.name}"
+        taken, kept = _taken(
+            Taken(step=self.step.name, parameters=parameters.model_dump(mode="json"), folder=place),
+            workspace,
+            [*images, *labels, *self._layers_of("truth", self.truth), *maps.values()],
+        )
+        job = in_process(
+            run_step, self.step, parameters, workspace, folder, kept=kept, leftovers=(beside,)
+        )
 
         def task(report: Report, cancel: Cancel) -> tuple[Workspace, list[LayerData]]:
             made, _ = load_workspace(job(report, cancel))
-            suffix = f" {self.step.made}".rstrip()
-            return made, workspace_layers(made, suffix)
+            return made, workspace_layers(made, place, f" {self.step.made}".rstrip())
+
+        def then(result: tuple[Workspace, list[LayerData]]) -> None:
+            before = set(self.viewer.layers)
+            self._show(*result, used)
+            names = {
+                source.volume: layer.name
+                for layer in self.viewer.layers
+                if layer not in before and (source := source_of(layer)) is not None
+            }
+            self.session.taken.append(taken.model_copy(update={"made": names}))
 
         used = [*images, *labels]
-        self.runner.start(task, lambda result: self._show(result[0], result[1], used))
+        self.runner.start(task, then)
 
-    def _maps(self) -> dict[str, Stack]:
-        """Return what the step takes besides."""
+    def _maps(self) -> dict[str, Layer]:
+        """Return the layers of what the step takes besides."""
         return {}
 
     def chosen_images(self) -> list[str]:
@@ -368,18 +413,8 @@ class StepPanel(Panel):
         for layer in used:
             if ("image" if isinstance(layer, Image) else "labels") in kinds:
                 layer.visible = False
-        told = {"tables": dict(made.tables), "scores": dict(made.scores)}
         shown = self.show_layers(layers)
-        # Maps are about what was there, and new images and labels about themselves.
-        about = shown if made.images or made.labels is not None else used
-        for layer in about:
-            own = layer.metadata.get(KEY, {})
-            layer.metadata = {**layer.metadata, KEY: {**own, **told}}
-        self.scores.show_rows(explained(made.scores))
-        for layer in used:
-            if isinstance(layer, Labels) and "phase_fractions" in made.scores:
-                layer.features = label_features(made.scores["phase_fractions"])
-        self._show_curves(made, about)
+        self.show_numbers(made.tables, made.scores, used, shown)
         self.flicker.offer([layer for layer in used if not layer.visible], shown)
         if shown and made.tables.get("marks") and "positions" in self.step.tables:
             self.show_layers([marks_layer(made.tables["marks"], shown[0])])
@@ -387,12 +422,43 @@ class StepPanel(Panel):
         names = ", ".join(layer.name for layer in shown)
         self.runner.say(f"Made {names}." if shown else "Done.")
 
-    def _show_curves(self, made: Workspace, layers: list[Layer]) -> None:
+    def show_numbers(
+        self,
+        tables: Mapping[str, Any],
+        scores: Mapping[str, Any],
+        used: list[Layer],
+        made: list[Layer],
+    ) -> None:
+        """Show what was found out, and have the layers that it is about tell it."""
+        # Maps are about what was there, and new images and labels about themselves.
+        about = used if all(map(is_map, made)) else made
+        told = {"tables": dict(tables), "scores": dict(scores)}
+        for layer in about:
+            own = layer.metadata.get(KEY, {})
+            layer.metadata = {**layer.metadata, KEY: {**own, **told}}
+        self.scores.show_rows(explained(scores))
+        for layer in used:
+            if isinstance(layer, Labels) and "phase_fractions" in scores:
+                layer.features = label_features(scores["phase_fractions"])
+        self._show_curves(tables, about)
+
+    def _show_curves(self, found: Mapping[str, Any], layers: list[Layer]) -> None:
         """Draw what this step found out, not what those before it did."""
-        tables = {name: made.tables[name] for name in self.step.tables if name in made.tables}
+        tables = {name: found[name] for name in self.step.tables if name in found}
         if layers:
             self.tables.offer(tables, layers[0])
             self.curves.show_tables(tables, layers[0])
+
+    def filled(self) -> dict[str, Any]:
+        """Return what is filled in and chosen."""
+        return super().filled() | {CHOSEN: dict(self._chosen)}
+
+    def fill(self, values: Mapping[str, Any]) -> None:
+        """Fill in and choose what was."""
+        chosen = values.get(CHOSEN)
+        self._chosen = dict(chosen) if isinstance(chosen, Mapping) else {}
+        super().fill(values)
+        self.reset_choices()
 
     def _remember_image(self, item: QListWidgetItem) -> None:
         self._chosen[item.text()] = item.checkState() == Qt.CheckState.Checked
@@ -459,6 +525,37 @@ class RecipePanel(Panel):
     def _open_report(self) -> None:
         if self._result is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._result / "report.html")))
+
+
+def _taken(
+    step: Taken, workspace: Workspace, layers: list[Layer]
+) -> tuple[Taken, dict[str, Stack]]:
+    """Return what a step works on, and what of it no file holds as it is, by where to keep it.
+
+    Parameters
+    ----------
+    step : Taken
+        All else.
+    workspace : Workspace
+    layers : list of Layer
+        Of its volumes, in their order.
+    """
+    used, kept = [], {}
+    for number, (layer, (_, stack)) in enumerate(zip(layers, workspace.stacks(), strict=True)):
+        source = as_read(layer)
+        if source is None:
+            place = f"{USED}/{number}{ZARR}"
+            kept[place] = stack
+            source = Source(path=f"{step.folder}/{place}")
+        used.append(Used(name=layer.name, source=source))
+    rest = iter(used[len(workspace.images) :])
+    told = {
+        "images": tuple(used[: len(workspace.images)]),
+        "labels": None if workspace.labels is None else next(rest),
+        "truth": None if workspace.truth is None else next(rest),
+        "maps": dict(zip(workspace.maps, rest, strict=True)),
+    }
+    return step.model_copy(update=told), kept
 
 
 def _beam_kv(layer: Layer) -> float:

@@ -113,6 +113,19 @@ def ask_folder(parent: QWidget) -> list[str]:
     return [name] if name else []
 
 
+def ask_new(parent: QWidget, title: str, pattern: str, suffix: str) -> Path | None:
+    """Ask for the name of something new, which gets a suffix; None if the user changed their mind.
+
+    Whoever writes there says whether it may be replaced.
+    """
+    options = QFileDialog.Option.DontConfirmOverwrite
+    name, _ = QFileDialog.getSaveFileName(parent, title, "", pattern, options=options)
+    if not name:
+        return None
+    path = Path(name)
+    return path if path.suffix == suffix else path.with_name(path.name + suffix)
+
+
 def _below(*widgets: QWidget) -> QWidget:
     box = QWidget()
     column = QVBoxLayout(box)

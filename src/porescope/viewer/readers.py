@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from porescope.errors import MissingMetadata
-from porescope.pipeline.workspace import INDEX, Workspace, image_name, load_workspace
+from porescope.errors import MissingMetadata, PorescopeError
+from porescope.pipeline.lineage import VOLTAGE
+from porescope.pipeline.project import FILE, Source
+from porescope.pipeline.workspace import (
+    IMAGES,
+    INDEX,
+    MAPS,
+    ZARR,
+    Workspace,
+    image_name,
+    load_workspace,
+)
 from porescope.stack import Stack
 from porescope.viewer.layers import (
     SOLID_COLOUR,
@@ -18,14 +30,18 @@ from porescope.viewer.layers import (
     phase_colours,
     to_layer_data,
 )
+from porescope.viewer.sources import with_source
 
+LABELS = "labels"
 Spacing = tuple[float | None, float | None, float | None]
 
 
-def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
+def get_reader(path: str | Sequence[str]) -> Callable[[str], Any] | None:
     """Return the reader for a file or folder, or None if it is not for us; looks at names only."""
     from porescope.io import can_read
 
+    if isinstance(path, str) and is_project(Path(path)):
+        return open_project
     if not isinstance(path, str) or not (is_result(Path(path)) or can_read(Path(path))):
         return None
     return read
@@ -98,15 +114,46 @@ def read_layers(
     """
     from porescope.io import is_voltage_folder, read_stack, read_voltages
 
+    path = Path(os.path.abspath(path))
     if is_result(path):
         workspace, _ = load_workspace(path)
-        return workspace_layers(workspace)
+        return workspace_layers(workspace, str(path))
+    source = Source(path=str(path), spacing_nm=spacing_nm, beam_kv=beam_kv)
     if is_voltage_folder(path):
         stacks = read_voltages(path, spacing_nm=spacing_nm)
-        return image_layers(stacks)
+        one = source.model_copy(update={"count": len(stacks), "beam_kv": None})
+        return [
+            with_source(layer, one.model_copy(update={"volume": f"{VOLTAGE}{stack.beam_kv!r}"}))
+            for layer, stack in zip(image_layers(stacks), stacks, strict=True)
+        ]
     stack = read_stack(path, spacing_nm=spacing_nm, beam_kv=beam_kv)
     main = labels_layer(stack, stem(path)) if stack.is_labels else to_layer_data(stack, stem(path))
-    return [main, *(labels_layer(read_stack(inside), inside.name) for inside in _labels_in(path))]
+    inside = [
+        with_source(
+            labels_layer(read_stack(labels), labels.name),
+            Source(path=str(path), volume=f"{LABELS}/{labels.name}"),
+        )
+        for labels in _labels_in(path)
+    ]
+    return [with_source(main, source), *inside]
+
+
+def is_project(path: Path) -> bool:
+    """Whether a folder is a project of Porescope."""
+    return (path / FILE).is_file()
+
+
+def open_project(path: str) -> list[tuple[None]]:
+    """Open a project in the window's dock; what napari itself gets are no layers."""
+    from napari import current_viewer
+
+    viewer = current_viewer()
+    if viewer is None:
+        raise PorescopeError(f"{path} is a project; open it in a window of napari.")
+    from porescope.viewer.dock import open_dock
+
+    open_dock(viewer, "project").open(Path(path))
+    return [(None,)]
 
 
 def is_result(path: Path) -> bool:
@@ -114,11 +161,18 @@ def is_result(path: Path) -> bool:
     return (path / INDEX).is_file()
 
 
-def workspace_layers(
-    workspace: Workspace, suffix: str = "", **attributes: object
-) -> list[LayerData]:
-    """Return the layers of all volumes of a workspace, lowest first."""
-    layers = image_layers(workspace.images, suffix, **attributes)
+def workspace_layers(workspace: Workspace, path: str, suffix: str = "") -> list[LayerData]:
+    """Return the layers of all volumes of a workspace, lowest first.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    path : str
+        Where it was read from, for :class:`porescope.pipeline.project.Source`.
+    suffix : str
+        Of the names of its images and labels.
+    """
+    layers = image_layers(workspace.images, suffix)
     layers += [map_layer(stack, name) for name, stack in workspace.maps.items()]
     if workspace.truth is not None:
         layers.append(
@@ -126,7 +180,13 @@ def workspace_layers(
         )
     if workspace.labels is not None:
         layers.append(labels_layer(workspace.labels, f"labels{suffix}"))
-    return layers
+    images, rest = len(workspace.images), dict(workspace.stacks())
+    volumes = [name for name in rest if name.startswith((IMAGES, MAPS))]
+    volumes += [name for name in (f"truth{ZARR}", f"labels{ZARR}") if name in rest]
+    return [
+        with_source(layer, Source(path=path, volume=volume, count=images))
+        for layer, volume in zip(layers, volumes, strict=True)
+    ]
 
 
 def image_layers(
@@ -153,7 +213,7 @@ def stem(path: Path) -> str:
 
 def _labels_in(path: Path) -> list[Path]:
     """Return the label volumes inside an OME-Zarr."""
-    folder = path / "labels"
+    folder = path / LABELS
     if path.suffix != ".zarr" or not folder.is_dir():
         return []
     return sorted(inside for inside in folder.iterdir() if inside.is_dir())

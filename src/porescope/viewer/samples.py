@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from porescope.io import read_stack, read_voltages
+from porescope.io import read_stack
+from porescope.pipeline.project import Source
 from porescope.sample_data import sample_folder
 from porescope.viewer.layers import TRUTH_COLOUR, LayerData
-from porescope.viewer.readers import image_layers, labels_layer
+from porescope.viewer.readers import labels_layer, read_layers
+from porescope.viewer.sources import with_source
 
 
 def gold() -> list[LayerData]:
     """Return an image layer a voltage."""
-    return image_layers(read_voltages(sample_folder()))
+    return read_layers(sample_folder())
 
 
 def gold_truth() -> list[LayerData]:
     """Return the labels that the samples were imaged from."""
-    truth = read_stack(sample_folder() / "truth.tif")
-    return [labels_layer(replace(truth, is_labels=True), "truth", TRUTH_COLOUR)]
+    path = sample_folder() / "truth.tif"
+    truth = labels_layer(replace(read_stack(path), is_labels=True), "truth", TRUTH_COLOUR)
+    return [with_source(truth, Source(path=str(path)))]

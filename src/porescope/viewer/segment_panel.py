@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QPushButton, QWidg
 
 from porescope.errors import PorescopeError
 from porescope.pipeline.catalogue.segment import MATTERS, SCRIBBLES, SegmentParameters
-from porescope.stack import SLICES, Stack
+from porescope.stack import SLICES
 from porescope.viewer.annotation_layers import BRUSH_PX, PORE, SOLID, new_scribbles
 from porescope.viewer.layers import SOLID_COLOUR, from_layer, phase_colours
 from porescope.viewer.panels import MISSING, StepPanel
@@ -96,10 +96,9 @@ class SegmentPanel(StepPanel):
         self.live.setChecked(False)
         super().run()
 
-    def _maps(self) -> dict[str, Stack]:
+    def _maps(self) -> dict[str, Layer]:
         layer = self._scribbles()
-        forest = self._method == "forest" and layer is not None
-        return {SCRIBBLES: from_layer(layer)} if forest else {}
+        return {SCRIBBLES: layer} if self._method == "forest" and layer is not None else {}
 
     @property
     def _method(self) -> str:

@@ -16,6 +16,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox
 
 from porescope.errors import Cancelled, PorescopeError
+from porescope.pipeline.project import RESULTS
 from porescope.pipeline.run import Report
 from porescope.pipeline.simulation import SimulationParameters
 from porescope.pipeline.simulation.neural import FITTING
@@ -23,9 +24,9 @@ from porescope.pipeline.step import find_step
 from porescope.stack import SLICES
 from porescope.tracking import Cancel
 from porescope.viewer.form import Form
-from porescope.viewer.layers import TRUTH_COLOUR, LayerData
+from porescope.viewer.layers import LayerData
 from porescope.viewer.panels import Panel
-from porescope.viewer.readers import image_layers, labels_layer
+from porescope.viewer.readers import workspace_layers
 from porescope.viewer.sample_layers import ask
 from porescope.viewer.simulation import (
     Exposed,
@@ -132,9 +133,10 @@ class SimulatePanel(Panel):
         def task(report: Report, cancel: Cancel) -> tuple[list[str], list[LayerData]]:
             notes = job(report, cancel)
             made = simulated_workspace(folder, imaged)
-            layers = image_layers(made.images, f" {self.step.made}")
-            assert made.truth is not None
-            return notes, [*layers, labels_layer(made.truth, "truth", TRUTH_COLOUR, visible=False)]
+            layers = workspace_layers(made, f"{RESULTS}/{folder.name}", f" {self.step.made}")
+            for _, attributes, kind in layers:
+                attributes["visible"] = kind == "image"
+            return notes, layers
 
         self.runner.start(task, lambda result: self._show_stacks(layer, *result))
 

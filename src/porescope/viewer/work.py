@@ -9,11 +9,11 @@ which the window must not feel.
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBox
 
 from porescope.errors import Cancelled, PorescopeError
 from porescope.pipeline.jobs import Job
+from porescope.pipeline.project import RESULTS, ProjectLock, Taken, next_number
 from porescope.pipeline.run import Report
 from porescope.tracking import Cancel
 
@@ -35,12 +36,36 @@ BAR_STEPS = 1000
 
 
 class Session:
-    """What lives as long as a window: its running work, and the folder of its results."""
+    """What lives as long as a window: its running work, and what it made.
+
+    Attributes
+    ----------
+    taken : list of Taken
+        The steps that were run, in their order.
+    finish : callable()
+        Called when the window closes, once nothing runs any more and before results are removed.
+    """
 
     def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._numbers = itertools.count()
+        self.taken: list[Taken] = []
+        self.finish: Callable[[], None] = lambda: None
+        self._lock: ProjectLock | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._numbers: list[int] = []
+        self._held = False
         self._running: dict[threading.Thread, threading.Event] = {}
+
+    @property
+    def project(self) -> Path | None:
+        """The project that is open."""
+        return None if self._lock is None else self._lock.folder
+
+    @property
+    def folder(self) -> Path | None:
+        """Where results are, if there are any."""
+        if self._temporary is not None and self._lock is None:
+            return Path(self._temporary.name)
+        return self.project
 
     def new_folder(self) -> Path:
         """Return a place for a result that does not exist yet.
@@ -48,12 +73,14 @@ class Session:
         Raises
         ------
         PorescopeError
-            If the folder in the plugin's settings cannot be written.
+            If the folder in the plugin's settings cannot be written, or a project is being saved.
         """
-        if self._folder is None:
+        if self._held:
+            raise PorescopeError("The project is being saved; run this once it is.")
+        if self.folder is None:
             parent = results_folder()
             try:
-                self._folder = tempfile.TemporaryDirectory(
+                self._temporary = tempfile.TemporaryDirectory(
                     prefix="porescope-", dir=parent, ignore_cleanup_errors=True
                 )
             except OSError as error:
@@ -61,7 +88,34 @@ class Session:
                     f"Cannot write results to {parent}: {error.strerror}; choose another folder in "
                     "Preferences, Porescope."
                 ) from error
-        return Path(self._folder.name) / f"{next(self._numbers):03d}"
+        assert self.folder is not None
+        results = self.folder / RESULTS
+        try:
+            results.mkdir(exist_ok=True)
+        except OSError as error:
+            raise PorescopeError(f"Cannot write {results}: {error.strerror}.") from error
+        self._numbers.append(next_number(results, self._numbers))
+        return results / f"{self._numbers[-1]:03d}"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no result be made, while those that are there are copied."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
+    def go_on_in(self, lock: ProjectLock | None, taken: Iterable[Taken]) -> None:
+        """Make results in a project from now on, or in a temporary folder.
+
+        Layers may still read what they show from the folder so far, which stays until the end.
+        """
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = lock
+        self.taken = list(taken)
+        self._numbers = []
 
     def start(self, work: Callable[[Cancel], None]) -> threading.Event:
         """Run ``work(cancel)`` in a thread; setting the returned event cancels it."""
@@ -79,15 +133,19 @@ class Session:
         return cancel
 
     def close(self) -> None:
-        """Cancel what runs and remove the results."""
+        """Cancel what runs, save what is in a project, and remove what is not."""
         running = dict(self._running)
         for cancel in running.values():
             cancel.set()
         for thread in running:
             thread.join(PATIENCE_S)
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        self.finish()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
 
 
 def results_folder() -> Path | None:
