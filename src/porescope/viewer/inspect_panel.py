@@ -58,6 +58,10 @@ class InspectPanel(Panel):
         self.surface = SurfaceGroup(viewer, session, self._labels)
         self.figure = QLineEdit()
         self.figure.setPlaceholderText("PNG file; empty: named by itself")
+        # What the user chose otherwise than we would have.
+        self._chosen: dict[QComboBox, str] = {}
+        for combo in (self.labels, self.truth):
+            combo.textActivated.connect(lambda name, combo=combo: self._remember(combo, name))
         self.fields.addRow("Labels", self.labels)
         self.fields.addRow("Compare with", self.truth)
 
@@ -103,8 +107,13 @@ class InspectPanel(Panel):
         ]
         truths = [name for name in names if name.startswith("truth")]
         found = [name for name in names if name not in truths]
-        _offer(self.labels, [*found, *truths])
-        _offer(self.truth, [*truths, NOTHING, *found])
+        offered = {self.labels: [*found, *truths], self.truth: [*truths, NOTHING, *found]}
+        for combo, names in offered.items():
+            chosen = self._chosen.get(combo)
+            combo.clear()
+            combo.addItems(names)
+            if chosen in names:
+                combo.setCurrentText(chosen)
         for group in (self.voltages, self.worst):
             group.reset_choices()
 
@@ -158,6 +167,9 @@ class InspectPanel(Panel):
         found = (layer for layer in self.viewer.layers if layer.name == name)
         return next((layer for layer in found if isinstance(layer, Labels)), None)
 
+    def _remember(self, combo: QComboBox, name: str) -> None:
+        self._chosen[combo] = name
+
     def _follow_scale_bar(self, event: Any) -> None:
         self.scale_bar.blockSignals(True)
         self.scale_bar.setChecked(self.viewer.canvas.overlays.scale_bar.visible)
@@ -184,7 +196,7 @@ def _remove(viewer: Any, shown: list[Sections]) -> None:
         sections = shown.pop()
         sections.destroyed.disconnect()
         sections.close_down()
-        with suppress(LookupError, RuntimeError):  # the window is going too
+        with suppress(AttributeError, LookupError, RuntimeError):  # the window is going too
             viewer.window.remove_dock_widget(sections)
             sections.deleteLater()
 
@@ -195,11 +207,3 @@ def _keys() -> QLabel:
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.RichText)
     return label
-
-
-def _offer(combo: QComboBox, names: list[str]) -> None:
-    chosen = combo.currentText()
-    combo.clear()
-    combo.addItems(names)
-    if chosen in names:
-        combo.setCurrentText(chosen)

@@ -74,7 +74,11 @@ class Cuts:
 
     def read(self, index: int) -> None:
         """Read a slice, for the cuts that :meth:`missing` was asked about and the coarse copy."""
-        plane = np.asarray(self.data[index])
+        plane = self.data[index]
+        if hasattr(plane, "compute"):
+            # In this thread, and past napari's cache, which is for slices that are looked at again.
+            plane = plane.compute(scheduler="sync", callbacks=())
+        plane = np.asarray(plane)
         self._copy[index] = plane[:: self.step, :: self.step]
         self._copied[index] = True
         if self._exact:

@@ -322,12 +322,14 @@ class Sections(QWidget):
         for layer in self._viewer.layers:
             if not is_volume(layer):
                 continue
-            held.append(layer.data[0] if layer.multiscale else layer.data)
+            try:
+                look = Look.of(layer)
+            except PorescopeError as error:
+                turned = error
+                continue
+            held.append(look.stack.data)
             if layer.visible:
-                try:
-                    looks.append(Look.of(layer))
-                except PorescopeError as error:
-                    turned = error
+                looks.append(look)
         if turned is not None and not looks:
             raise turned
         low, high = reach(looks)
@@ -412,13 +414,13 @@ class Sections(QWidget):
             return
         low, high = np.array(viewer.layers.extent.world)[:, list(AXES[1:])]
         y, x = np.array(viewer.dims.point)[list(AXES[1:])]
-        lines = np.array(
-            [
-                [[y, low[1]], [0, high[1] - low[1]]],
-                [[low[0], x], [high[0] - low[0], 0]],
-            ]
-        )
-        width = CURSOR_PX / viewer.scene.camera.zoom
+        across = [[y, low[1]], [0, high[1] - low[1]]]
+        down = [[low[0], x], [high[0] - low[0], 0]]
+        anchor, _ = self._anchor()
+        # On the pixels of a stack, so that sliders go on by pixels.
+        scale = np.asarray(anchor.scale if self._cursor is None else self._cursor.scale)[-2:]
+        lines = np.array([across, down]) / scale
+        width = CURSOR_PX / viewer.scene.camera.zoom / scale.min()
         if self._cursor is None:
             active = viewer.layers.selection.active
             self._cursor = Vectors(
@@ -428,7 +430,8 @@ class Sections(QWidget):
                 edge_width=width,
                 vector_style="line",
                 opacity=0.8,
-                units=self._anchor()[0].units[-2:],
+                scale=scale,
+                units=anchor.units[-2:],
             )
             viewer.add_layer(self._cursor)
             viewer.layers.selection.active = active

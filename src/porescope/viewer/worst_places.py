@@ -62,6 +62,7 @@ class WorstPlacesGroup(QGroupBox):
         rows.addRow(self.runner)
         rows.addRow(self.next)
         self._layer: Layer | None = None
+        self._pixel_nm = 1.0
         self._mark: Points | None = None
         self._places: list[Place] = []
         self._at = -1
@@ -109,6 +110,7 @@ class WorstPlacesGroup(QGroupBox):
             )
 
         self._forget()
+        self._pixel_nm = stack.spacing_nm[COLUMNS]
         self.runner.start(task, lambda places: self._found(layer, places))
 
     def _chosen(self) -> Layer | None:
@@ -150,14 +152,16 @@ class WorstPlacesGroup(QGroupBox):
         self._at = (self._at + 1) % len(self._places)
         place, viewer = self._places[self._at], self._viewer
         viewer.dims.ndisplay = 2
-        world = go_to(viewer, self._layer, place.slice, place.row, place.column)
-        viewer.scene.camera.center = tuple(world[list(AXES)])
+        voxel = (place.slice, place.row, place.column)
+        viewer.scene.camera.center = tuple(go_to(viewer, self._layer, *voxel)[list(AXES)])
         if self._mark is None or self._mark not in viewer.layers:
             active = viewer.layers.selection.active
+            # On the voxels of the map, so that the slider goes on by slices.
             self._mark = viewer.add_points(
-                [world],
+                [voxel],
                 name=MARK,
-                size=self.size_nm.value(),
+                scale=self._layer.scale,
+                translate=self._layer.translate,
                 symbol="disc",
                 face_color="transparent",
                 border_color=MARK_COLOUR,
@@ -165,8 +169,8 @@ class WorstPlacesGroup(QGroupBox):
                 units=self._layer.units,
             )
             viewer.layers.selection.active = active
-        self._mark.data = [world]
-        self._mark.size = self.size_nm.value()
+        self._mark.data = [voxel]
+        self._mark.size = self.size_nm.value() / self._pixel_nm
         self.runner.say(
             f"Place {self._at + 1} of {len(self._places)}: slice {place.slice}, "
             f"y {place.row}, x {place.column}."
