@@ -55,6 +55,7 @@ def test_a_saved_alignment_is_replayed_on_another_voltage(workspace, tmp_path):
     replayed = align(before, alignment=tmp_path / "alignment-2kV.json")
     for found in replayed.alignments:
         np.testing.assert_array_equal(found.offsets_px, measured.alignments[1].offsets_px)
+    assert [found.beam_kv for found in replayed.alignments] == [1.0, 2.0]
     with pytest.raises(PorescopeError, match=r"no alignment-1kV\.json but alignment-2kV\.json"):
         align(before, alignment=tmp_path)
     measured.alignments[0].save(tmp_path / "alignment-1kV.json")

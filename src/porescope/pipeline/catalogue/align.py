@@ -58,7 +58,10 @@ def align(
 
     images = workspace.need_images()
     if parameters.alignment is not None:
-        alignments = [_saved(parameters.alignment, image) for image in images]
+        # Whichever stack one was measured on, it is now that of the image it is applied to.
+        alignments = [
+            replace(_saved(parameters.alignment, image), beam_kv=image.beam_kv) for image in images
+        ]
     else:
         alignments = align_voltages(
             images,
