@@ -339,11 +339,13 @@ class AnnotatePanel(Panel):
         """Offer a button for each phase, and one for another."""
         layer = self._layer
         first = 0 if self._is_correction else 1
-        count = 0 if layer is None else max(first + 2, layer.selected_label + 1)
+        # What is picked is a number of numpy.
+        selected = None if layer is None else int(layer.selected_label)
+        count = 0 if selected is None else max(first + 2, selected + 1)
         if event is None or count > first + len(self._phase_buttons):
             self._rebuild_phases(layer, range(first, count))
         for label, button in self._phase_buttons.items():
-            button.setChecked(layer is not None and layer.selected_label == label)
+            button.setChecked(label == selected)
 
     def _rebuild_phases(self, layer: Layer | None, labels: range) -> None:
         while (item := self._phase_row.takeAt(0)) is not None:
