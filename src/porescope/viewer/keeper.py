@@ -162,9 +162,7 @@ class Keeper:
             if self.trouble is not None:
                 raise self.trouble
 
-    def _save(
-        self, project: Project, drawn: dict[str, Any], cancel: Cancel | None = None
-    ) -> None:
+    def _save(self, project: Project, drawn: dict[str, Any], cancel: Cancel | None = None) -> None:
         folder = self._session.project
         if folder is None:
             return
