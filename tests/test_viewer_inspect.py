@@ -16,11 +16,12 @@ if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get(
     pytest.skip("windows need a display; try xvfb-run", allow_module_level=True)
 from napari.layers import Layer
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QScrollArea
 
 from porescope.measure.differences import FALSE_PORE, FALSE_SOLID
 from porescope.viewer.dock import open_dock
 from porescope.viewer.figure import free_path, write_figure
-from porescope.viewer.inspect_panel import SECTIONS
+from porescope.viewer.inspect_panel import SECTIONS, InspectPanel
 from porescope.viewer.layers import map_layer, to_layer_data
 from porescope.viewer.readers import labels_layer
 from porescope.viewer.section_images import Cuts
@@ -52,8 +53,22 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
-def panel(viewer):
-    return open_dock(viewer, "inspect")
+def panel(viewer, session):
+    """The section by itself; the whole dock takes longer to make."""
+    panel = InspectPanel(viewer, session)
+    area = QScrollArea()
+    area.setWidget(panel)
+    area.setWidgetResizable(True)
+    viewer.window.add_dock_widget(area, name="Inspect", area="right")
+
+    def follow(event):
+        panel.reset_choices()
+
+    for emitter in (viewer.layers.events.inserted, viewer.layers.events.removed):
+        emitter.connect(follow)
+    yield panel
+    for emitter in (viewer.layers.events.inserted, viewer.layers.events.removed):
+        emitter.disconnect(follow)
 
 
 def add(viewer, stack, name):
@@ -84,9 +99,7 @@ def opened_sections(qtbot, viewer, panel):
 
 
 def settle(qtbot, sections):
-    qtbot.wait(150)
-    qtbot.wait_until(lambda: sections.message.isHidden(), timeout=PATIENCE_MS)
-    qtbot.wait(150)
+    qtbot.wait_until(lambda: sections.up_to_date, timeout=PATIENCE_MS)
 
 
 def greys(section):
@@ -387,7 +400,8 @@ def test_a_cut_takes_away_part_of_the_picture(qtbot, viewer, panel):
     assert 0 < covered() < half < whole
 
 
-def test_keys_change_how_labels_look_while_the_section_is_open(viewer, panel):
+def test_keys_change_how_labels_look_while_the_section_is_open(viewer):
+    open_dock(viewer, "inspect")
     labels = add(viewer, some_labels(np.ones(SHAPE, np.uint8)), "labels")
 
     def press(key):

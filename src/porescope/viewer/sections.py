@@ -210,6 +210,7 @@ class Sections(QWidget):
         self._reader = SectionReader()
         self._latest = Latest(self, session, self._show, self.message.say)
         self._aim: Aim | None = None
+        self._done = False
         self._cursor: Vectors | None = None
         self._cursor_removed = False
         self._follow = QTimer(self)
@@ -237,6 +238,11 @@ class Sections(QWidget):
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt calls it so)
         """Leave most of the window to the picture."""
         return QSize(600, 230)
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the cuts show the window as it is now, read in full."""
+        return self._done and not self._follow.isActive()
 
     def close_down(self) -> None:
         """Let go of the window; to be called once, also when Qt's part of this is gone."""
@@ -285,6 +291,7 @@ class Sections(QWidget):
         if not self.isVisible():
             return
         try:
+            self._done = False
             self._aim = aim = self._now()
         except PorescopeError as error:
             self._aim = None
@@ -307,6 +314,7 @@ class Sections(QWidget):
         for section, frame, picture in zip((self.xz, self.yz), aim.frames, pictures, strict=True):
             section.show_picture(frame, picture)
         self.message.say(None if done >= 1 else f"Reading slices, {100 * done:.0f} %.")
+        self._done = done >= 1 and aim is self._aim
         if done < 1 and aim is self._aim and self.isVisible():
             self._cut(aim)
 
