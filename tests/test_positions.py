@@ -201,6 +201,7 @@ def test_a_wrong_ruler_is_refused(parallel, inclined, angle_deg, message):
     [
         ("slice,position nm,thickness nm\n0,5,10\n1,15,12\n2,27,\n", [0, 10, 22]),
         ("z nm;what\n0,5;a\n2,5;b\n", [0, 2]),
+        ("what\tthickness nm\na\t10,5\nb\t10,5\nc\t\n", [0, 10.5, 21]),
         ("file;Thickness [um]\na.tif;0.01\nb.tif;0.02\nc.tif;\n", [0, 10, 30]),
         ("z (µm)\n1.0\n1.5\n", [0, 500]),
         ("name\tz um\n\na\t0\nb\t1\n", [0, 1000]),
@@ -209,7 +210,9 @@ def test_a_wrong_ruler_is_refused(parallel, inclined, angle_deg, message):
 def test_tables_are_read(tmp_path, text, positions):
     path = tmp_path / "log.csv"
     path.write_text(text, encoding="utf-8")
-    np.testing.assert_allclose(positions_from_table(path).slice_z_nm, positions)
+    found = positions_from_table(path)
+    np.testing.assert_allclose(found.slice_z_nm, positions)
+    assert found.source == "table log.csv"
 
 
 @pytest.mark.parametrize(
@@ -220,6 +223,8 @@ def test_tables_are_read(tmp_path, text, positions):
         (b"position nm\n1\ntwo\n", "line 3: 'two' is not a number"),
         (b"position nm\n1\nnan\n", "line 3"),
         (b"position nm\n1\n", "two or more"),
+        (b"position nm\n10,5\n21,0\n", "line 2 has 2 values, but the header names 1 column; .*poi"),
+        (b"z nm,file\n1,a\n\n2\n", "line 4 has 1 value,"),
         (b"\xff\xfe\x00", "table of text"),
     ],
 )
@@ -245,10 +250,16 @@ def test_boxes_about_no_marks_are_no_ruler(volume):
         positions_from_marks(sliced(volume, planes), *boxes, ANGLE_DEG)
 
 
-@pytest.mark.parametrize("positions", [(7, 7, 7), (30, 20, 10)])
-def test_positions_that_do_not_grow_are_refused(positions):
-    with pytest.raises(PorescopeError, match="does not lie below the first"):
-        SlicePositions(positions, np.zeros(3), "table")
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        ((7, 7, 7), "By the table t.csv all slices lie at one place, 7 nm;"),
+        ((30, 20, 10), "By the table t.csv the last slice does not lie below the first"),
+    ],
+)
+def test_positions_that_do_not_grow_are_refused(positions, message):
+    with pytest.raises(PorescopeError, match=message):
+        SlicePositions(positions, np.zeros(3), "table t.csv")
 
 
 def test_measured_positions_bring_their_mean_spacing_and_source(volume):

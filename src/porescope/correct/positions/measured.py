@@ -44,6 +44,11 @@ class SlicePositions:
         if not np.isfinite(positions).all():
             bad = int(np.flatnonzero(~np.isfinite(positions))[0])
             raise PorescopeError(f"The position of slice {bad} is not a number; measure it again.")
+        if len(positions) > 1 and np.ptp(positions) == 0:
+            raise PorescopeError(
+                f"By the {self.source} all slices lie at one place, {positions[0]:g} nm; each lies "
+                "below the one before, so mend what tells the positions."
+            )
         if len(positions) > 1 and not positions[-1] > positions[0]:
             raise PorescopeError(
                 f"By the {self.source} the last slice does not lie below the first: they are at "

@@ -27,8 +27,9 @@ def positions_from_table(path: str | Path) -> SlicePositions:
     ----------
     path : str or Path
         Text with a row a slice, in the order of the slices, its columns separated by commas,
-        semicolons or tabs. A column named position, depth or z, or else thickness, tells its unit:
-        nm, um or mm. Porescope's own ``slices.csv`` is such a table.
+        semicolons or tabs; with these two, numbers may have a decimal comma. A column named
+        position, depth or z, or else thickness, tells its unit: nm, um or mm. Porescope's own
+        ``slices.csv`` is such a table.
 
     Returns
     -------
@@ -38,11 +39,12 @@ def positions_from_table(path: str | Path) -> SlicePositions:
     Raises
     ------
     PorescopeError
-        If there is no such column, or a row has no number there.
+        If there is no such column, a row has more or fewer values than the header, or no number
+        there.
     """
     path = Path(path)
-    rows = _rows(path)
-    header = [COLUMN.search(name.strip()) for name in rows[0]]
+    columns, rows = _rows(path)
+    header = [COLUMN.search(name.strip()) for name in columns]
     found = {
         "thickness" if match["what"].lower() == "thickness" else "position": (column, match)
         for column, match in reversed(list(enumerate(header)))
@@ -51,25 +53,25 @@ def positions_from_table(path: str | Path) -> SlicePositions:
     if not found:
         raise PorescopeError(
             f"{path} has no column of positions or thicknesses with a unit, such as 'position nm' "
-            f"or 'thickness um'; its columns are {', '.join(rows[0])}."
+            f"or 'thickness um'; its columns are {', '.join(columns)}."
         )
     what = "position" if "position" in found else "thickness"
     column, match = found[what]
     scale = UNITS_NM[match["unit"].lower()]
-    body = rows[1:]
     # Where commas are decimal, other signs part the columns.
-    texts = [row[column].replace(",", ".").strip() if column < len(row) else "" for row in body]
+    texts = [row[column].replace(",", ".").strip() for _, row in rows]
     if what == "thickness" and texts and not texts[-1]:
         texts[-1] = "0"
-    values = np.array([_number(text, path, line) for line, text in enumerate(texts, start=2)])
+    values = np.array([_number(t, path, line) for t, (line, _) in zip(texts, rows, strict=True)])
     if len(values) < 2:
         raise PorescopeError(f"{path} has {len(values)} rows; slice positions need two or more.")
     if what == "thickness":
         values = np.concatenate([[0.0], np.cumsum(values[:-1])])
-    return SlicePositions(scale * values, np.full(len(values), np.nan), path.name)
+    return SlicePositions(scale * values, np.full(len(values), np.nan), f"table {path.name}")
 
 
-def _rows(path: Path) -> list[list[str]]:
+def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header of a table, and its rows with the numbers of their lines."""
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise PorescopeError(f"{path} is too large for a table of slice positions.")
@@ -78,15 +80,24 @@ def _rows(path: Path) -> list[list[str]]:
         raise PorescopeError(f"Cannot read {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise PorescopeError(f"{path} cannot be read as a table of text.") from error
-    first = text.split("\n", 1)[0]
+    first = text.lstrip().split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(text.splitlines(), delimiter=delimiter)
     try:
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(row)]
+        rows = [(reader.line_num, row) for row in reader if any(row)]
     except csv.Error as error:
         raise PorescopeError(f"{path} cannot be read as a table of text.") from error
     if not rows:
         raise PorescopeError(f"{path} is empty.")
-    return rows
+    (_, header), *body = rows
+    for line, row in body:
+        if len(row) != len(header):
+            hint = " Commas part columns here; write decimal points." if delimiter == "," else ""
+            raise PorescopeError(
+                f"{path}, line {line} has {len(row)} value{'s' * (len(row) != 1)}, but the header "
+                f"names {len(header)} column{'s' * (len(header) != 1)}; mend that line.{hint}"
+            )
+    return header, body
 
 
 def _number(text: str, path: Path, line: int) -> float:
