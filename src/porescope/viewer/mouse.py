@@ -36,8 +36,9 @@ class InPlaceOf:
     def close(self) -> None:
         """Leave the layer to napari."""
         self._layer.events.mode.disconnect(self._follow)
-        self._release()
-        self.refresh()
+        if self._now is not None:
+            self._release()
+            self.refresh()
 
     def _follow(self, event: Any = None) -> None:
         self._release()
