@@ -590,8 +590,8 @@ class AnnotatePanel(Panel):
                 train.offer_weights(Path(weights))
             train.form["start"].value = weights
         train.runner.say(
-            f"Added {slices} corrected slice{'s' * (slices != 1)}; name a folder for the new weights "
-            "and press Train."
+            f"Added {slices} corrected slice{'s' * (slices != 1)}; name a folder for the new "
+            "weights and press Train."
         )
 
 
