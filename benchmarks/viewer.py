@@ -5,6 +5,7 @@ xvfb-run -a python benchmarks/viewer.py [--folder DIR]      (4 GiB of slices are
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -90,7 +91,11 @@ def write_slices(folder: Path) -> None:
 def told(code: str, *arguments: str) -> dict:
     """Return what a fresh process prints last."""
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    with tempfile.TemporaryDirectory() as folder:  # settings of its own
+        settings = {"NAPARI_CONFIG": str(Path(folder) / "settings.yaml")}
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=os.environ | settings
+        )
     return json.loads(done.stdout.splitlines()[-1])
 
 
