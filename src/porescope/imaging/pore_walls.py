@@ -8,14 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import convolve1d
-from scipy.special import ndtr, ndtri
 
 from porescope import _core
 
-# What a Gaussian of one voxel has within voxels: its sums end where voxels do, so that blurred
-# solid tells the depth below a wall along voxels exactly.
-_BLUR = np.diff(ndtr(np.arange(-4.5, 5)))
 # The voxels of a slanted wall blur it themselves, as wide as they are; those of one along an axis
 # do not.
 _BLUR_OF_SLANTED = np.sqrt(1 + 1 / 12)
@@ -64,12 +59,18 @@ def wall_words(
 def _depth_and_direction(
     solid: NDArray[np.bool_], spacing_nm: tuple[float, float, float], sides: str
 ) -> tuple[NDArray[Any], NDArray[Any]]:
+    from scipy.ndimage import convolve1d
+    from scipy.special import ndtr, ndtri
+
+    # What a Gaussian of one voxel has within voxels: its sums end where voxels do, so that blurred
+    # solid tells the depth below a wall along voxels exactly.
+    blur = np.diff(ndtr(np.arange(-4.5, 5)))
     margin = ((0, 0), (_HALO, _HALO), (_HALO, _HALO))
     around = np.pad(solid, margin, mode="wrap" if sides == "wrap" else "symmetric")
     inner = (slice(None), slice(_HALO, -_HALO), slice(_HALO, -_HALO))
     blurred = around.astype(np.float32)
     for axis in range(3):
-        blurred = convolve1d(blurred, _BLUR, axis=axis, mode="nearest")
+        blurred = convolve1d(blurred, blur, axis=axis, mode="nearest")
     to_other_nm = _core.distance_to_other_label(around, spacing_nm)
     to_other_nm = np.minimum(to_other_nm, np.float32(_HALO * max(spacing_nm)))
     signed_nm = np.where(around, to_other_nm, -to_other_nm)
