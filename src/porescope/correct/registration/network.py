@@ -23,7 +23,9 @@ Kind = tuple[NDArray[np.int64], NDArray[np.int64]]
 BASELINES = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 # Slices apart between voltages: the same face, and crosswise.
 CROSSWISE = (0, -1, 1, -2, 2)
-COARSE_PX = 256
+# At first images are looked at in so many pixels, and as many slices apart: neighbours alone would
+# follow a structure that leans.
+COARSE_PX, COARSE_SLICES = 256, 13
 # What a pair should tell is the median over so many of its kind, along the stack, though no less
 # than a share of the median of all.
 NEAR_SLICES, LEAST_USUAL = 21, 0.05
@@ -105,7 +107,7 @@ class Network:
         weights = weigh_blindly(windows, spectra)
         radius = float(size.min()) / 2
         pairs = Pairs(2)
-        for first, second in self.kinds(3):
+        for first, second in self.kinds(COARSE_SLICES):
             for a, b in zip(first.tolist(), second.tolist(), strict=True):
                 pairs.add(a, b, *measure(windows, weights, spectra[a, 0], spectra[b, 0], radius))
         return solve(self.images, pairs).places

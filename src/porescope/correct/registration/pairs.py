@@ -92,9 +92,10 @@ def weigh(
 
 
 def weigh_blindly(windows: Windows, spectra: Spectra) -> Weights:
-    """Return weights for pairs whose shift is not known yet: all but the finest detail.
+    """Return weights for pairs whose shift is not known yet: all but the finest detail, evenly.
 
-    Halfway between what is strong and what is even: neither slow shading nor noise decides.
+    Of a spectrum that is evened out only the phase is left, so neither slow shading nor the few
+    large pores of a small image outweigh its many edges (the phase transform of Knapp and Carter).
 
     Parameters
     ----------
@@ -104,12 +105,11 @@ def weigh_blindly(windows: Windows, spectra: Spectra) -> Weights:
     from scipy import ndimage
 
     power = ndimage.gaussian_filter((np.abs(spectra) ** 2).mean(axis=(0, 1)), 2, mode="nearest")
+    power += FLOOR * power.mean() + 1e-30
     ky, kx = windows.frequencies
     finest = 2 * np.pi / (FINEST_PX * windows.binning)
     share = np.exp(-(ky[:, np.newaxis] ** 2 + kx**2) / (2 * finest**2)) * windows.informative
-    return Weights(
-        (share / np.sqrt(power + 1e-30)).astype(np.float32), float((share * np.sqrt(power)).sum())
-    )
+    return Weights((share / power).astype(np.float32), float(share.sum()))
 
 
 def measure(

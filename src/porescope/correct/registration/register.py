@@ -151,6 +151,7 @@ def align_voltages(
     confidence = _confidence(network, found, solution)
     refused = confidence < BELIEVED
     _check(network, found, solution, refused)
+    _doubt(network, found, solution, refused)
     values = _mended(places.values, refused, network.slices, smooth_slices)
     values = values - values[fixed]
     places = Places(values, places.centre, places.lever_px)
@@ -260,6 +261,31 @@ def _check(
         raise PorescopeError(
             f"From slice {index}{of} on, images have nothing in common with those before; "
             "align the parts on their own, or choose another region."
+        )
+
+
+def _doubt(
+    network: Network, found: Measured, solution: Solution, refused: NDArray[np.bool_]
+) -> None:
+    """Warn where few of the pairs across a slice agree: each side may be right, but not both."""
+    ends = np.array([found.pairs.first, found.pairs.second])
+    believed = ~refused[ends].any(axis=0)
+    before, after = np.sort(ends % network.slices, axis=0)
+    usual = found.usual * believed
+    across = np.zeros((2, network.slices))
+    for total, each in zip(across, (usual * found.told * solution.weights, usual), strict=True):
+        np.add.at(total, before, each)
+        np.add.at(total, after, -each)
+    agrees, all_of_it = across.cumsum(axis=1)[:, :-1]
+    ties = np.where(all_of_it > 1e-9 * all_of_it.max(initial=0), agrees / (all_of_it + 1e-30), 1)
+    if ties.min(initial=1) < BELIEVED:
+        index = int(ties.argmin())
+        warnings.warn(
+            f"Slices up to {index} and those from {index + 1} on hardly agree on how they lie "
+            f"({100 * ties[index]:.0f} % of what is usual), so they may lie apart; flicker between "
+            "them, and if they do, give the region of a fiducial or a larger one.",
+            PorescopeWarning,
+            stacklevel=3,
         )
 
 
