@@ -1,6 +1,8 @@
 """Where slices were cut: from images, marks and tables, and which slices to doubt."""
 
 import contextlib
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from milled_marks import ANGLE_DEG, INCLINED, PARALLEL, PIXEL_NM, ruler
 from porescope.correct.positions import (
     SlicePositions,
     compare_slices,
+    doubts_told,
     positions_from_images,
     positions_from_marks,
     positions_from_table,
@@ -126,6 +129,10 @@ def test_real_slices_that_were_removed_are_missed():
 
 
 def test_what_cannot_be_told_from_images_is_refused(volume):
+    with pytest.raises(PorescopeError, match="three or more, and this stack has 2; leave the step"):
+        compare_slices(sliced(volume, [0, 3]))
+    with pytest.raises(PorescopeError, match="Where slices are missing between them, only a table"):
+        compare_slices(sliced(volume, [0, 3, 6, 40, 43, 46]))
     with pytest.raises(PorescopeError, match="three or more"):
         positions_from_images(sliced(volume, [0, 4]))
     blank = Stack(np.full((5, 64, 64), 9, np.uint8), (4, 1, 1))
@@ -285,10 +292,12 @@ def test_health_names_what_is_wrong(volume):
     distances = compare_slices(stack)
     found = positions_from_images(stack)
     doubts = {row["slice"]: row["doubt"] for row in slice_health(found, distances) if row["doubt"]}
-    assert doubts[9].endswith("or more missing after it")
-    assert doubts[15] == "taken twice"
-    assert "swapped with the next" in doubts[21]
-    assert all(9 <= index <= 23 for index in doubts)
+    assert doubts.pop(9).startswith("possible gap after it: 2.")
+    assert doubts == {15: "taken twice", 21: "swapped with the next"}
+    told = doubts_told(slice_health(found, distances))
+    assert told.startswith("Slices to doubt: 9 (possible gap")
+    assert "15 (taken twice), 21 (swapped with the next). What to do: where slices are mis" in told
+    assert "the step crop leaves slices out" in told
 
 
 def test_slices_far_from_the_mean_are_marked():
@@ -302,6 +311,11 @@ def test_slices_far_from_the_mean_are_marked():
     assert up[4]["doubt"].startswith("above the one before")
     even = slice_health(SlicePositions(np.arange(9.0), np.zeros(9), "files"))
     assert not any(row["doubt"] for row in even)
+    assert doubts_told(rows) is None
+    assert doubts_told(up).startswith("Slices to doubt: 4 (above the one before), ")
+    assert "positions grow with depth" in doubts_told(up)
+    blank = SlicePositions(np.arange(40.0), np.zeros(40), "images", np.arange(40) > 10)
+    assert "(blank), and 21 more. What" in doubts_told(slice_health(blank))
 
 
 def test_the_step_places_every_voltage_and_tells_the_doubts(volume):
@@ -316,6 +330,45 @@ def test_the_step_places_every_voltage_and_tells_the_doubts(volume):
     for image in workspace.images:
         np.testing.assert_array_equal(image.slice_z_nm, depth)
     assert len(workspace.tables["positions"]) == len(planes)
+
+
+def place(stack, **parameters):
+    """Return what the step warns of."""
+    step = find_step("positions")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PorescopeWarning)
+        step.function(
+            Workspace(images=(stack,)),
+            step.parse(parameters),
+            progress=no_progress,
+            cancel=never_cancel,
+        )
+    return [str(each.message) for each in caught if each.category is PorescopeWarning]
+
+
+def test_the_step_warns_of_doubts_and_of_what_it_replaces(volume):
+    even = sliced(volume, range(0, 60, 3))
+    assert place(even) == []
+    (doubts,) = place(sliced(volume, [0, 3, 6, 9, 9, 12, 15, 18, 21, 24, 27]))
+    assert "4 (taken twice)" in doubts
+    depths = even.slice_z_nm + np.where(np.arange(20) % 2, 1, 0)
+    (replaced,) = place(replace(even, slice_z_nm=depths))
+    assert "the images replace that" in replaced
+    named = replace(even, metadata={"slice_z_source": "file names"})
+    assert [told[:19] for told in place(named)] == ["The file names told"]
+    placed = SlicePositions(depths, np.zeros(20), "images").apply(even)
+    assert place(placed) == []
+
+
+def test_files_that_go_backwards_are_told(volume):
+    depths = np.arange(0.0, 60, 3)
+    depths[8] = 20
+    stack = replace(sliced(volume, range(0, 60, 3)), slice_z_nm=depths)
+    (told,) = place(stack, source="files")
+    assert told.startswith("Slices to doubt: 8 (above the one before)")
+    told, replaced = place(stack)
+    assert "By the files slice 8 lies above the one before" in told
+    assert "the images replace that" in replaced
 
 
 def test_voltages_that_contradict_each_other_are_refused(volume):

@@ -1,7 +1,7 @@
 """Where along the milling direction each slice was cut, and which slices to doubt."""
 
 from porescope.correct.positions.differences import SliceDistances, compare_slices
-from porescope.correct.positions.health import slice_health
+from porescope.correct.positions.health import doubts_told, slice_health
 from porescope.correct.positions.images import (
     positions_from_distances,
     positions_from_images,
@@ -15,6 +15,7 @@ __all__ = [
     "SliceDistances",
     "SlicePositions",
     "compare_slices",
+    "doubts_told",
     "positions_from_distances",
     "positions_from_images",
     "positions_from_marks",

@@ -83,7 +83,10 @@ def compare_slices(
     """
     count = stack.shape[SLICES]
     if count < 3:
-        raise PorescopeError(f"Telling slices apart needs three or more; this stack has {count}.")
+        raise PorescopeError(
+            f"Comparing slices needs three or more, and this stack has {count}; leave the step "
+            "positions out, or let a table tell."
+        )
     area = region_slices(region, stack.shape)
     texture = _Texture(stack)
     recent: deque[tuple[NDArray[np.float32], Values]] = deque(maxlen=REACH)
@@ -102,7 +105,8 @@ def compare_slices(
             elif back == 1:
                 raise PorescopeError(
                     f"Slices {seen[-1]} and {index} have nothing in common; align the stack "
-                    "first, or choose a region that both show."
+                    "first, or choose a region that both show. Where slices are missing between "
+                    "them, only a table or a ruler tells how many."
                 )
         recent.append((detail, yardstick))
         seen.append(index)

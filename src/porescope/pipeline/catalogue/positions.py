@@ -70,6 +70,7 @@ def positions(
         SliceDistances,
         SlicePositions,
         compare_slices,
+        doubts_told,
         positions_from_distances,
         positions_from_marks,
         positions_from_table,
@@ -91,6 +92,7 @@ def positions(
             stacklevel=2,
         )
     if distances is not None and parameters.source == "images":
+        _tell_what_is_replaced(clearest)
         found = positions_from_distances(clearest, distances)
     elif parameters.source == "ruler" and parameters.angle_deg is not None:
         found = positions_from_marks(
@@ -119,7 +121,30 @@ def positions(
             if np.isfinite(y)
         ]
         workspace = workspace.with_table("marks", rows)
-    return workspace.with_table("positions", slice_health(found, distances))
+    rows = slice_health(found, distances)
+    if doubts := doubts_told(rows):
+        warnings.warn(doubts, PorescopeWarning, stacklevel=2)
+    return workspace.with_table("positions", rows)
+
+
+def _tell_what_is_replaced(image: Stack) -> None:
+    """Warn where images take the place of what the files told, or contradict it."""
+    up = np.flatnonzero(np.diff(image.slice_z_nm) < 0)
+    if up.size:
+        warnings.warn(
+            f"By the files slice {up[0] + 1} lies above the one before, but the images are taken "
+            "in their order; look whether slices are out of order.",
+            PorescopeWarning,
+            stacklevel=3,
+        )
+    source = image.metadata.get("slice_z_source", "files")
+    if source != "images" and not (source == "files" and image.evenly_sliced):
+        warnings.warn(
+            f"The {source} told where slices lie, and the images replace that; to keep it, leave "
+            "this step out or set its source to files.",
+            PorescopeWarning,
+            stacklevel=3,
+        )
 
 
 def _check_same(images: Sequence[Stack]) -> None:
