@@ -12,6 +12,7 @@ from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QDockWidget,
     QFrame,
+    QLabel,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -21,6 +22,7 @@ from qtpy.QtWidgets import (
 from porescope.pipeline.step import steps
 from porescope.viewer.annotate_panel import AnnotatePanel
 from porescope.viewer.check_panel import CheckPanel
+from porescope.viewer.help import Help
 from porescope.viewer.inspect_panel import InspectPanel
 from porescope.viewer.panels import LoadPanel, Panel, RecipePanel, StepPanel
 from porescope.viewer.project_panel import ProjectPanel
@@ -35,8 +37,18 @@ if TYPE_CHECKING:
 
 # As napari's Plugins menu calls it, so that menu and commands share one dock.
 NAME = "Porescope (Porescope: FIB-SEM tomography)"
-WIDTH_PX = 330
+WIDTH_PX = 340
+"""Room for the widest section and a scroll bar."""
 HEADING_MS = 1000
+GROUPS = {
+    "": ("project", "load"),
+    "Make a sample": ("sample", "heightfield", "simulate"),
+    "Put right": ("align", "crop", "clean", "positions"),
+    "Tell phases apart": ("segment", "check", "slices"),
+    "Look and measure": ("inspect", "annotate", "measure"),
+    "Learn and repeat": ("train", "recipe"),
+}
+"""The sections as a person works, under their headings."""
 OWN_PANELS = {"segment": SegmentPanel, "check": CheckPanel}
 """Panels of steps that have more than their parameters."""
 
@@ -56,32 +68,38 @@ class Dock(QScrollArea):
         # This widget is gone by then, and Qt would keep a bound method only weakly.
         self.destroyed.connect(lambda: session.close())
         self.panels: dict[str, Panel] = {}
-        self.panels["project"] = ProjectPanel(
-            napari_viewer, session, self.panels, lambda: self.opened, self.open_section
-        )
-        self.panels["load"] = LoadPanel(napari_viewer, self.session)
+        made: dict[str, Panel] = {
+            "project": ProjectPanel(
+                napari_viewer, session, self.panels, lambda: self.opened, self.open_section
+            ),
+            "load": LoadPanel(napari_viewer, session),
+            "sample": SamplePanel(napari_viewer, session),
+            "heightfield": HeightfieldPanel(napari_viewer, session),
+            "simulate": SimulatePanel(napari_viewer, session),
+            "inspect": InspectPanel(napari_viewer, session),
+            "annotate": AnnotatePanel(napari_viewer, session),
+            "train": TrainPanel(napari_viewer, session),
+            "recipe": RecipePanel(napari_viewer, session),
+        }
         for name, step in steps().items():
             if step.panel:
-                panel = OWN_PANELS.get(name, StepPanel)
-                self.panels[name] = panel(napari_viewer, self.session, step)
-        self.panels["inspect"] = InspectPanel(napari_viewer, self.session)
-        self.panels["annotate"] = AnnotatePanel(napari_viewer, self.session)
-        self.panels["sample"] = SamplePanel(napari_viewer, self.session)
-        self.panels["heightfield"] = HeightfieldPanel(napari_viewer, self.session)
-        self.panels["simulate"] = SimulatePanel(napari_viewer, self.session)
-        self.panels["train"] = TrainPanel(napari_viewer, self.session)
-        self.panels["recipe"] = RecipePanel(napari_viewer, self.session)
+                made[name] = OWN_PANELS.get(name, StepPanel)(napari_viewer, session, step)
+        self.panels |= {name: made[name] for names in GROUPS.values() for name in names}
         self._headers = {name: _header(name) for name in self.panels}
 
         column = QVBoxLayout()
         column.setSpacing(2)
-        for name, panel in self.panels.items():
-            header = self._headers[name]
-            header.toggled.connect(panel.setVisible)
-            header.clicked.connect(lambda checked, name=name: self._toggle(name, checked))
-            panel.setVisible(False)
-            column.addWidget(header)
-            column.addWidget(panel)
+        for heading, names in GROUPS.items():
+            if heading:
+                column.addWidget(_quiet(heading))
+            for name in names:
+                header, panel = self._headers[name], self.panels[name]
+                header.toggled.connect(panel.setVisible)
+                header.clicked.connect(lambda checked, name=name: self._toggle(name, checked))
+                panel.help_wanted.connect(lambda page, name=name: self.show_help(page or name))
+                panel.setVisible(False)
+                column.addWidget(header)
+                column.addWidget(panel)
         column.addStretch()
         content = QWidget()
         content.setLayout(column)
@@ -89,7 +107,12 @@ class Dock(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(content.minimumSizeHint().width())
+        self.setMinimumWidth(WIDTH_PX)
+        self._help: Help | None = None
+        # Once the section that was opened has its size.
+        self._scrolling = QTimer(self)
+        self._scrolling.setSingleShot(True)
+        self._scrolling.timeout.connect(self._scroll)
         self.open_section("load")
         self._headings = QTimer(self)
         self._headings.setInterval(HEADING_MS)
@@ -121,9 +144,22 @@ class Dock(QScrollArea):
         self._toggle(name, True)
         return self.panels[name]
 
+    def show_help(self, page: str) -> None:
+        """Show what is written about a section, or the tutorial, in a window beside."""
+        if self._help is None:
+            self._help = Help(self)
+        self._help.show_section(page)
+
     def _toggle(self, name: str, opened: bool) -> None:
         for other, header in self._headers.items():
             header.setChecked(opened and other == name)
+        self._scrolling.start(0)
+
+    def _scroll(self) -> None:
+        """Show the section that is open, its beginning above all."""
+        if self.opened is not None:
+            self.ensureVisible(0, self.panels[self.opened].geometry().bottom(), 0, 0)
+            self.ensureVisible(0, self._headers[self.opened].y(), 0, 0)
 
 
 def open_dock(viewer: napari.viewer.Viewer, section: str) -> Any:
@@ -172,3 +208,9 @@ def _header(section: str) -> QPushButton:
     button.setCheckable(True)
     button.setStyleSheet("text-align: left; padding: 5px 8px; font-weight: bold;")
     return button
+
+
+def _quiet(heading: str) -> QLabel:
+    label = QLabel(heading)
+    label.setStyleSheet("padding: 5px 2px 0px 2px; font-size: 11px;")
+    return label

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Layer
-from qtpy.QtCore import Qt, QUrl
+from qtpy.QtCore import Qt, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -44,10 +44,12 @@ from porescope.viewer.boxes import COLOURS, Boxes
 from porescope.viewer.curves import Curves
 from porescope.viewer.flicker import Flicker
 from porescope.viewer.form import Form, label
+from porescope.viewer.help import LINK_COLOUR, TUTORIAL
 from porescope.viewer.layers import KEY, LayerData, from_layer, is_map, label_features, marks_layer
 from porescope.viewer.paths import PathList, in_a_row, with_choosers
 from porescope.viewer.readers import read_layers, workspace_layers
 from porescope.viewer.sample_layers import CHANNEL
+from porescope.viewer.samples import gold_with_truth
 from porescope.viewer.sources import as_read, source_of
 from porescope.viewer.tables import Tables
 from porescope.viewer.work import Runner, Session, in_process
@@ -59,7 +61,7 @@ NOTHING = "none"
 CHOSEN, FORM = "chosen", "form"
 """Keys of what a panel has filled in."""
 MISSING = {
-    "images": "Load a stack, or tick one above.",
+    "images": "Load a stack, or tick one above; to try it out, Load opens a sample.",
     "labels": "There are no labels yet; segment first, or choose some above.",
 }
 """What to do where there is nothing for a step to work on."""
@@ -86,6 +88,9 @@ class Panel(QWidget):
         What it does, in one sentence.
     """
 
+    help_wanted = Signal(str)
+    """The page, or nothing for that of this section."""
+
     def __init__(
         self,
         viewer: ViewerModel,
@@ -101,8 +106,11 @@ class Panel(QWidget):
         self.fields = QFormLayout()
         self.fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.fields.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        about = QLabel(summary)
+        link = f"<a href='help' style='color: {LINK_COLOUR}'>Help</a>"
+        about = QLabel(f"{summary} {link}")
         about.setWordWrap(True)
+        about.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
+        about.linkActivated.connect(lambda _: self.help_wanted.emit(""))
         self.column = QVBoxLayout(self)
         self.column.addWidget(about)
         self.column.addLayout(self.fields)
@@ -170,6 +178,12 @@ class LoadPanel(Panel):
         self.fields.addRow("Path", with_choosers(self.path, self._path_edited))
         self.fields.addRow("Voxel (nm)", in_a_row(*self.spacing.values()))
         self.fields.addRow("Beam (kV)", self.beam_kv)
+        self.sample, self.tutorial = QPushButton("Open the sample"), QPushButton("Tutorial")
+        self.sample.setToolTip("Nanoporous gold at 1, 2 and 4 kV, with the truth.")
+        self.sample.clicked.connect(self.open_sample)
+        self.tutorial.clicked.connect(lambda: self.help_wanted.emit(TUTORIAL))
+        self.column.addWidget(QLabel("No stack at hand? Try the sample:"))
+        self.column.addWidget(in_a_row(self.sample, self.tutorial))
         self._asked: Path | None = None
         # What the file told, as shown; whoever changes nothing gets the layers read meanwhile.
         self._told: tuple[list[str], list[LayerData]] | None = None
@@ -195,6 +209,11 @@ class LoadPanel(Panel):
                 return read_layers(path, (told[0], told[1], told[2])), question
 
         self.runner.start(task, lambda result: self._prefill(*result), self._point_out)
+
+    def open_sample(self) -> None:
+        """Show the stacks that come with Porescope, and hidden, how they really are."""
+        if not self.runner.running:
+            self.runner.start(lambda report, cancel: gold_with_truth(), self._show)
 
     def run(self) -> None:
         """Read with the numbers filled in."""

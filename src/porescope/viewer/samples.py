@@ -22,3 +22,9 @@ def gold_truth() -> list[LayerData]:
     path = sample_folder() / "truth.tif"
     truth = labels_layer(replace(read_stack(path), is_labels=True), "truth", TRUTH_COLOUR)
     return [with_source(truth, Source(path=str(path)))]
+
+
+def gold_with_truth() -> list[LayerData]:
+    """Return all of them, the truth hidden."""
+    ((data, attributes, kind),) = gold_truth()
+    return [*gold(), (data, attributes | {"visible": False}, kind)]
