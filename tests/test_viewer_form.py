@@ -99,7 +99,8 @@ def test_every_step_has_a_form_that_gives_its_defaults(qtbot):
     for name, step in steps().items():
         if name == "sample":  # whose parameters are those of a kind, each with a form of its own
             continue
-        chosen = {"curtains": True} if name == "clean" else {}  # which refuses to do nothing
+        # These refuse to do nothing.
+        chosen = {"clean": {"curtains": True}, "labels": {"path": "labels.tif"}}.get(name, {})
         values = Form(step.parameters).values() | chosen
         assert step.parse(values) == step.parameters(**chosen)
 
