@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pytest
 
@@ -87,3 +88,28 @@ def test_a_result_keeps_alignments_and_earlier_results_are_read(workspace, tmp_p
     (earlier,) = load_workspace(tmp_path / "result")[0].alignments
     assert isinstance(earlier, Alignment)
     assert earlier.offsets_px.tolist() == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_slices_are_left_out_and_the_others_stay_where_they_were_cut(lazy):
+    data = np.arange(8 * 6 * 5).reshape(8, 6, 5)
+    stack = Stack(da.from_array(data, chunks=(1, 6, 5)) if lazy else data, (10, 2, 2), 1.0)
+
+    def cropped(**parameters):
+        step = find_step("crop")
+        before = Workspace(images=(stack,))
+        parameters = step.parse(parameters)
+        return step.function(before, parameters, progress=no_progress, cancel=never_cancel)
+
+    (kept,) = cropped(slices=[1, 7], leave_out=[3, 4], region=[2, None, None, None]).images
+    np.testing.assert_array_equal(kept.data, data[[1, 2, 5, 6], 2:])
+    assert kept.slice_z_nm.tolist() == [10, 20, 50, 60]
+    assert kept.spacing_nm == (10, 2, 2)
+    (whole,) = cropped().images
+    np.testing.assert_array_equal(whole.data, data)
+    with pytest.raises(PorescopeError, match="no slice 8 to leave out; the slices are 0 to 7"):
+        cropped(leave_out=[8])
+    with pytest.raises(PorescopeError, match="none would be left"):
+        cropped(slices=[5, 5])
+    with pytest.raises(PorescopeError, match="leave_out is -1, but must be at least 0"):
+        cropped(leave_out=[-1])

@@ -1,12 +1,13 @@
-"""Removing drift, and keeping a part."""
+"""Removing drift, and keeping a part of the slices."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from porescope.errors import PorescopeError
@@ -115,6 +116,9 @@ def _rows(images: Sequence[Stack], alignments: Sequence[Alignment]) -> list[dict
     return rows
 
 
+Index = Annotated[int, Field(ge=0)]
+
+
 class CropParameters(Parameters):
     """What to keep."""
 
@@ -122,16 +126,48 @@ class CropParameters(Parameters):
         (None, None, None, None),
         description="what to keep: y start, y stop, x start, x stop in pixels; empty to the edge",
     )
+    slices: tuple[Index | None, Index | None] = Field(
+        (None, None),
+        description="first slice to keep, counted from 0, and the one to stop before; empty to the "
+        "end",
+    )
+    leave_out: tuple[Index, ...] = Field(
+        (),
+        description="slices to leave out, such as those taken twice: [7, 12], counted from 0; the "
+        "others stay where they were cut",
+    )
 
 
 @step("crop", uses=("images",), made="cropped")
 def crop(
     workspace: Workspace, parameters: CropParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:
-    """Keep a part of every slice, such as all but the fiducial."""
+    """Keep a part of every slice, such as all but the fiducial, and leave out bad slices."""
     values = parameters.model_dump(mode="json")
     images = tuple(
-        image.crop(*region_slices(parameters.region, image.shape)).with_history("crop", **values)
+        _kept(image, parameters)
+        .crop(*region_slices(parameters.region, image.shape))
+        .with_history("crop", **values)
         for image in workspace.need_images()
     )
     return replace(workspace, images=images)
+
+
+def _kept(image: Stack, parameters: CropParameters) -> Stack:
+    """Return the slices to keep, each at the depth where it was cut."""
+    count = image.shape[SLICES]
+    beyond = [index for index in parameters.leave_out if index >= count]
+    if beyond:
+        raise PorescopeError(
+            f"There is no slice {beyond[0]} to leave out; the slices are 0 to {count - 1}."
+        )
+    keep = np.zeros(count, bool)
+    keep[slice(*parameters.slices)] = True
+    keep[list(parameters.leave_out)] = False
+    if not keep.any():
+        raise PorescopeError(
+            f"Of slices 0 to {count - 1} none would be left; keep one or more of them."
+        )
+    if keep.all():
+        return image
+    return replace(image, data=image.data[keep], slice_z_nm=image.slice_z_nm[keep])
