@@ -402,3 +402,6 @@ def test_a_step_without_what_it_needs_is_refused():
     for values in ({"source": "ruler"}, {"source": "table"}):
         with pytest.raises(PorescopeError, match=values["source"]):
             find_step("positions").parse(values)
+    for name in ("parallel", "inclined"):
+        with pytest.raises(PorescopeError, match=rf"value 1 of {name} is 0, .*\[\[y start, y stop"):
+            find_step("positions").parse({name: [0, 28, 10, 40]})

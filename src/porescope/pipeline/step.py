@@ -144,6 +144,8 @@ def _explain(whose: str, model: type[BaseModel], error: ValidationError) -> str:
         return f"{whose}: {name} is {given}; {_lower_first(first['msg'])}."
     bounds = {key: _plain(value) for key, value in first.get("ctx", {}).items()}
     wanted = WANTED[first["type"]].format_map(bounds)
+    if first["type"] == "tuple_type":
+        wanted += f": {model.model_fields[str(field)].description}"
     return f"{whose}: {name} is {given}, but must be {wanted}."
 
 

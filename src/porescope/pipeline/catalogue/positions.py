@@ -35,9 +35,15 @@ class PositionsParameters(Parameters):
         "x stop in pixels; empty to the edge",
     )
     parallel: tuple[Region, ...] = Field(
-        (), description="of a ruler, a box about each mark along the milling direction"
+        (),
+        description="of a ruler, a box about each mark along the milling direction: [[y start, "
+        "y stop, x start, x stop], ...] in pixels of the first slice",
     )
-    inclined: tuple[Region, ...] = Field((), description="of a ruler, a box about each other mark")
+    inclined: tuple[Region, ...] = Field(
+        (),
+        description="of a ruler, a box about each other mark, written the same way: "
+        "[[y start, y stop, x start, x stop], ...]",
+    )
     angle_deg: float | None = Field(
         None,
         gt=0,
