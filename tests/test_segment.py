@@ -76,6 +76,7 @@ def test_refusals():
         (lambda: segment(real, "otsu"), "same brightness"),
         (lambda: segment(flat, "kmeans"), "same brightness"),
         (lambda: segment(two, "kmeans"), "fewer clusters"),
+        (lambda: segment(two, "kmeans", clusters=0), "2 clusters or more, not 0"),
         (lambda: segment(real.with_data(real.data * np.nan), "kmeans"), "not numbers"),
         (lambda: segment(real.with_data(real.data * np.nan), "otsu"), "not numbers"),
     ]:

@@ -370,7 +370,10 @@ def test_methods_and_weights_that_do_not_fit_are_refused(weights):
         ("unet-adjacent", volume, "choose the method unet3d"),
         ("otsu", late, "No network segments by 'otsu'"),
         ("late-fusion", "nonsense", "No weights 'nonsense' ship"),
-        ("unet", "nonsense", "No weights 'nonsense-unet' ship"),
+        ("late-fusion", "nonsense", "choose from: gold-epoxy. Train"),
+        ("unet", "nonsense", "No weights 'nonsense' for unet ship with Porescope. Train"),
+        ("unet3d", "gold-epoxy", "for unet3d ship with Porescope, but for unet-adjacent, early-f"),
+        ("intermediate-fusion", "gold-epoxy", "segmentation --architecture intermediate-fusion"),
         ("late-fusion", late.with_name("gone.safetensors"), "Cannot read"),
     ]:
         with pytest.raises(PorescopeError) as error:
@@ -453,9 +456,14 @@ def test_what_is_not_as_it_was_learned_is_told(weights):
     coarse = [Stack(stack.data, (10, 5, 5), stack.beam_kv) for stack in images()]
     with pytest.warns(PorescopeWarning, match=r"pixels of 2.5 nm, and these have 5 nm"):
         probability(coarse, weights=path)
+    oblong = [Stack(stack.data, (10, 2.5, 5), stack.beam_kv) for stack in images()]
+    with pytest.warns(PorescopeWarning, match=r"and these have 2.5 x 5 nm \(y, x\)"):
+        probability(oblong, weights=path)
+    equal = weights(seed=1, **{score + "1, 2 kV": 0.2512, score + "1, 2, 4 kV": 0.25})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         probability(images(), weights=path)
+        probability(images(2.0, 1.0), weights=equal)
 
 
 def test_the_lowest_voltage_alone_is_looked_at_where_the_method_says_so(weights):

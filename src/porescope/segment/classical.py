@@ -77,12 +77,15 @@ def kmeans_threshold(
     Raises
     ------
     PorescopeError
-        If there are fewer grey values than clusters, or one is not a number.
+        If there are fewer than two clusters, fewer grey values than clusters, or one is not a
+        number.
 
     References
     ----------
     Article I of the FIB tomography thesis takes three clusters.
     """
+    if clusters < 2:
+        raise PorescopeError(f"k-means takes 2 clusters or more, not {clusters}.")
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 

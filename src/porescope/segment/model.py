@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from porescope.errors import PorescopeError
+from porescope.learn.parameters import WeightsOf
 from porescope.learn.precision import channels_last
-from porescope.learn.weights import Card, load_weights, read_card, shipped, shipped_names
+from porescope.learn.weights import Card, load_weights, read_card, shipped
 from porescope.segment.networks import (
     Ensemble,
     IntermediateFusion,
@@ -27,9 +28,8 @@ from porescope.segment.networks import (
 )
 from porescope.segment.parameters import JOINT, Architecture, Channels, Slices
 
-NAME = "segmentation/1"
+KIND, NAME = "segmentation", "segmentation/1"
 MOST_VOLTAGES = 8
-PREFIX = "segmentation-"
 
 VOLTAGE_WITHIN = 1.1
 """Ratio of two beam energies up to which one is taken for the other."""
@@ -191,11 +191,11 @@ def load_segmentation(name: str | Path) -> tuple[Segmentation, Card]:
     """
     path = Path(name)
     if path.suffix != ".safetensors":
-        path = shipped(f"{PREFIX}{name}")
+        path = shipped(f"{KIND}-{name}")
         if not path.exists():
-            names = [each.removeprefix(PREFIX) for each in shipped_names(PREFIX)]
+            names = ", ".join(WeightsOf(KIND).names())
             raise PorescopeError(
-                f"No weights {str(name)!r} ship with Porescope; there are {', '.join(names)}. "
+                f"No weights {str(name)!r} ship with Porescope; choose from: {names}. "
                 "Train your own with porescope train segmentation, and give the .safetensors file."
             )
     return _load(path, path.stat().st_mtime_ns if path.exists() else 0)

@@ -171,26 +171,28 @@ def _logits(network: Any, look: Seen, first: int, tile: Tile, device: str) -> Te
 
 def _warn(stacks: Sequence[Stack], settings: Settings, card: Card, subset: Subset) -> None:
     """Say where the images are not what the networks learned from."""
-    pixel_nm = stacks[0].spacing_nm[ROWS]
-    ratio = max(pixel_nm, settings.pixel_nm) / min(pixel_nm, settings.pixel_nm)
-    if ratio > PIXEL_WITHIN:
+    sides_nm = stacks[0].spacing_nm[ROWS:]
+    if any(not 1 / PIXEL_WITHIN <= side / settings.pixel_nm <= PIXEL_WITHIN for side in sides_nm):
+        told = " x ".join(f"{side:g}" for side in dict.fromkeys(sides_nm))
         warnings.warn(
-            f"The networks learned from pixels of {settings.pixel_nm:g} nm, and these have "
-            f"{pixel_nm:g} nm: look at the result, or train on such images.",
+            f"The networks learned from pixels of {settings.pixel_nm:g} nm, and these have {told} "
+            f"nm{' (y, x)' if ' x ' in told else ''}: look at the result, or train on such images.",
             PorescopeWarning,
             stacklevel=3,
         )
-    if not settings.joint and len(subset) < len(settings.beam_kv):
-        every = range(len(settings.beam_kv))
-        some, all_of_them = (
-            card.scores.get(settings.score_name(sorted(each)), float("nan"))
-            for each in (subset, every)
-        )
+    if settings.joint or len(subset) == len(settings.beam_kv):
+        return
+    every = range(len(settings.beam_kv))
+    some, all_of_them = (
+        f"{card.scores.get(settings.score_name(sorted(each)), float('nan')):.2g}"
+        for each in (subset, every)
+    )
+    if some != all_of_them:
         warnings.warn(
             f"The networks know {settings.named(every)}, and {settings.named(sorted(subset))} "
             f"{'is' if len(subset) == 1 else 'are'} there: on the samples that chose the networks, "
-            f"{some:.2g} % of the voxels were misplaced with so few voltages, {all_of_them:.2g} % "
-            "with all.",
+            f"{some} % of the voxels were misplaced with so few voltages, {all_of_them} % with "
+            "all.",
             PorescopeWarning,
             stacklevel=3,
         )

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from porescope.errors import PorescopeError
+from porescope.learn.weights import shipped
 from porescope.segment.classical import kmeans_threshold, otsu_threshold
 from porescope.segment.probability import HALF, Fusion, Predictor
 from porescope.stack import SLICES, Stack
@@ -34,7 +35,7 @@ LOWEST_ALONE = (*CLASSICAL, "unet", "unet-adjacent", "unet3d")
 VOLUME_NETWORKS = ("unet3d", "residual-unet3d", "vnet")
 OWN_WEIGHTS = ("unet", "unet3d", "early-fusion", "intermediate-fusion")
 """Their weights lie in files of their own; the others share the networks of late fusion."""
-DEFAULT_WEIGHTS = "gold-epoxy"
+KIND, DEFAULT_WEIGHTS = "segmentation", "gold-epoxy"
 
 
 def segment(
@@ -163,10 +164,28 @@ def predictor(
     if method in LOWEST_ALONE:
         stacks = [lowest_voltage(stacks)]
     if method in OWN_WEIGHTS and Path(weights).suffix != ".safetensors":
-        weights = f"{weights}-{method}"
+        weights = _own_weights(method, str(weights))
     _check_method(method, weights)
     fusion: Fusion = "vote" if method == "vote" else "late-fusion"
     return Predictor(stacks, weights, fusion, device=device, cancel=cancel)
+
+
+def _own_weights(method: str, name: str) -> str:
+    """Return the name under which weights for a method lie beside those of late fusion."""
+    own = f"{name}-{method}"
+    if not shipped(f"{KIND}-{own}").exists():
+        there = [
+            other
+            for other in BY_NETWORKS
+            if shipped(f"{KIND}-{name}{f'-{other}' if other in OWN_WEIGHTS else ''}").exists()
+        ]
+        raise PorescopeError(
+            f"No weights {name!r} for {method} ship with Porescope"
+            + (f", but for {', '.join(there)}" if there else "")
+            + f". Train your own with porescope train segmentation --architecture {method}, and "
+            "give the .safetensors file."
+        )
+    return own
 
 
 def _check_method(method: str, weights: str | Path) -> None:
