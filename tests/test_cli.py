@@ -5,9 +5,10 @@ import sys
 import numpy as np
 import pytest
 
-from porescope import cli
+from porescope import Stack, cli
 from porescope.cli import main
 from porescope.errors import Cancelled, PorescopeError
+from porescope.io import write_stack
 
 RECIPE = "porescope: 1\nsteps: [load, align, {segment: {method: otsu}}, slices, measure]\n"
 SPACING = "load.spacing_nm=46.18,40,40"
@@ -43,6 +44,19 @@ def test_real_stacks_go_the_whole_way(real_data, recipe, file, settings, spacing
     scores = json.loads((recipe.parent / "out" / "scores.json").read_text())
     np.testing.assert_allclose(scores["spacing_nm"], spacing_nm, rtol=1e-4)
     assert 0.05 < scores["solid_fraction"] < 0.95
+
+
+def test_a_run_ends_with_the_scores(tmp_path, capsys):
+    (tmp_path / "short.yaml").write_text(
+        "porescope: 1\nsteps: [load, {segment: {method: otsu}}, measure]"
+    )
+    data = np.zeros((4, 32, 32), np.uint8)
+    data[:, :, 8:16] = 200
+    write_stack(tmp_path / "in.tif", Stack(data, (10, 10, 10)))
+    assert run(tmp_path / "short.yaml", tmp_path / "in.tif") == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first.split()[:4] == ["solid", "fraction", "0.25", "±"]
+    assert last == f"Result in {tmp_path / 'out'}"
 
 
 @pytest.mark.parametrize(

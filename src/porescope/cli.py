@@ -227,6 +227,7 @@ def _add_train(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     from porescope.pipeline.jobs import Job
     from porescope.pipeline.recipe import read_recipe
+    from porescope.pipeline.report import scores_told
     from porescope.pipeline.run import run_recipe, work_folder
     from porescope.terminal import wait_with_bars
 
@@ -235,7 +236,8 @@ def _run(options: argparse.Namespace) -> None:
         recipe = recipe.with_inputs(options.inputs)
     leftovers = (work_folder(options.out.absolute()),)
     job = Job(run_recipe, recipe, options.out, overwrite=options.overwrite, leftovers=leftovers)
-    print(f"Result in {wait_with_bars(job)}")
+    result = wait_with_bars(job)
+    print(f"{scores_told(result)}Result in {result}")
 
 
 def _info(options: argparse.Namespace) -> None:

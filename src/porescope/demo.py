@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from porescope.pipeline.jobs import Job
 from porescope.pipeline.recipe import Recipe, read_recipe
-from porescope.pipeline.report import explained
+from porescope.pipeline.report import SCORES, scores_told
 from porescope.pipeline.run import run_recipe, work_folder
 from porescope.sample_data import sample_folder
 from porescope.terminal import wait_with_bars
@@ -110,10 +109,6 @@ def take_picture(path: Path) -> str | None:
 
 def _summary(result: Path) -> str:
     """Return the main scores and what was written."""
-    scores = json.loads((result / "scores.json").read_text(encoding="utf-8"))
-    told = explained(scores)
-    width = max(map(len, told), default=0)
-    lines = [f"  {name:<{width}}  {value}" for name, value in told.items()]
-    names = ("labels.ome.zarr", "scores.json", "report.html", PICTURE)
+    names = ("labels.ome.zarr", SCORES, "report.html", PICTURE)
     written = [name for name in names if (result / name).exists()]
-    return "\n".join([*lines, f"Wrote {', '.join(written)} to {result}"])
+    return f"{scores_told(result)}Wrote {', '.join(written)} to {result}"

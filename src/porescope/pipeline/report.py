@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -48,6 +49,7 @@ EXPLAINED = {
 }
 """What the scores that a person wants to see are called; docs/measures.md says what they mean."""
 OUTLINE = "#ffb000"
+SCORES = "scores.json"
 
 
 def write_report(path: Path, recipe: Recipe, workspace: Workspace) -> None:
@@ -110,6 +112,13 @@ def explained(scores: Mapping[str, Any]) -> dict[str, str]:
         for key, name in EXPLAINED.items()
         if _known(scores.get(key))
     }
+
+
+def scores_told(result: Path) -> str:
+    """Return the scores of a result that a person wants to see, a line each."""
+    told = explained(json.loads((result / SCORES).read_text(encoding="utf-8")))
+    width = max(map(len, told), default=0)
+    return "".join(f"  {name:<{width}}  {value}\n" for name, value in told.items())
 
 
 def _known(number: float | None) -> TypeGuard[float]:

@@ -28,7 +28,7 @@ from porescope.pipeline.provenance import (
     versions,
 )
 from porescope.pipeline.recipe import Recipe
-from porescope.pipeline.report import write_report, write_tables
+from porescope.pipeline.report import SCORES, write_report, write_tables
 from porescope.pipeline.step import Parameters, Step
 from porescope.pipeline.workspace import (
     INDEX,
@@ -317,7 +317,7 @@ def _gather(
     write_index(result, workspace, {name: name for name, _ in workspace.stacks()})
     for index, alignment in enumerate(workspace.alignments):
         alignment.save(result / f"alignment-{image_name(alignment, index)}.json")
-    write_json(result / "scores.json", workspace.scores)
+    write_json(result / SCORES, workspace.scores)
     (result / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
     write_report(result / "report.html", recipe, workspace)
     write_tables(result / "tables", workspace)
