@@ -85,6 +85,14 @@ def test_brightness_and_contrast_of_a_slice_do_not_count(volume):
     )
 
 
+def test_the_scale_of_grey_values_does_not_matter(volume):
+    stack = sliced(volume, uneven_planes(6))
+    large = stack.with_data(stack.data * np.float32(1e30))
+    np.testing.assert_allclose(
+        thickness_from_images(large), thickness_from_images(stack), rtol=1e-3
+    )
+
+
 def test_pixels_need_not_be_square(volume):
     planes = uneven_planes(6)
     stack = sliced(volume, planes)

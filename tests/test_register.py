@@ -263,6 +263,14 @@ def test_gain_and_offset_do_not_matter(texture):
     np.testing.assert_allclose(one, two, atol=1e-3)
 
 
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_the_scale_of_grey_values_does_not_matter(texture, scale):
+    stack = drifting_stack(texture, random_drift(6, seed=3))
+    scaled = stack.with_data(stack.data * np.float32(scale))
+    one, other = (align_stack(each, region=EVERYTHING).offsets_px for each in (stack, scaled))
+    np.testing.assert_allclose(one, other, atol=1e-3)
+
+
 def test_smoothing_is_only_on_request(texture):
     drift = random_drift(10, seed=3)
     stack = drifting_stack(texture, drift, step=0.1)

@@ -135,6 +135,7 @@ class _Texture:
         if image.min() == image.max():
             return None
         sigma = [self._finest_nm / pixel for pixel in self._spacing]
+        image = image / np.abs(image).max()  # squares of large values would overflow
         detail = gaussian_filter(image, sigma)
         detail -= gaussian_filter(image, [COARSEST * length for length in sigma])
         detail -= detail.mean()

@@ -113,7 +113,9 @@ class Windows:
         if (last <= first).any():
             return np.zeros(size, np.complex64)
         (y0, x0), (y1, x1) = first - low, last - low
-        part = image[y0:y1, x0:x1]
+        # The scale of grey values is not in the spectrum; squares of large ones would overflow.
+        largest = float(np.abs(image).max()) or 1.0
+        part = image[y0:y1, x0:x1] / np.float32(largest)
         wy, wx = (
             _fading(at, middle[axis], self.size[axis]) * _border(at, shape[axis])
             for axis in (0, 1)
@@ -130,7 +132,7 @@ class Windows:
         binned = whole.reshape(rows, self.binning, columns, self.binning).sum(axis=(1, 3))
         power = float(np.sqrt((binned**2).sum()))
         # Of a blank window only the rounding of its mean is left.
-        if power <= 1e-4 * max(float(np.abs(image).max()), 1e-30):
+        if power <= 1e-4:
             return np.zeros(size, np.complex64)
         down, across = size[0] // 2, size[1]
         spectrum = fft.rfft2(binned)[:, :across]
