@@ -27,7 +27,7 @@ from magicgui.widgets import (
 )
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from qtpy.QtWidgets import QComboBox
+from qtpy.QtWidgets import QComboBox, QSizePolicy
 
 from porescope.learn.parameters import WeightsOf
 from porescope.stack import Region
@@ -180,6 +180,8 @@ def _widget(name: str, field: FieldInfo) -> Widget:
         # The path of a file would make the whole form wider.
         shrinks = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         box.native.setSizeAdjustPolicy(shrinks)
+        # All the room beside its button.
+        box.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         return box
     if get_origin(kind) is Literal:
         return ComboBox(choices=get_args(kind), value=given, **options)
