@@ -1,6 +1,7 @@
 """Where slices were cut: from images, marks and tables, and which slices to doubt."""
 
 import contextlib
+import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from milled_marks import ANGLE_DEG, INCLINED, PARALLEL, PIXEL_NM, ruler
+from porescope.correct import Alignment
 from porescope.correct.positions import (
     SlicePositions,
     compare_slices,
@@ -24,7 +26,9 @@ from porescope.correct.positions import (
     thickness_from_ruler,
 )
 from porescope.errors import PorescopeError, PorescopeWarning
+from porescope.io import read_voltages
 from porescope.pipeline import Workspace, find_step
+from porescope.sample_data import sample_folder
 from porescope.stack import Stack
 from porescope.tracking import never_cancel, no_progress
 
@@ -109,6 +113,29 @@ def test_the_region_alone_is_looked_at(volume):
     data[:, :64] = data[0, :64]  # as a fiducial, the same in every slice
     found = thickness_from_images(stack.with_data(data), (64, None, None, None))
     np.testing.assert_array_equal(found, thickness_from_images(stack, (64, None, None, None)))
+
+
+def test_a_copy_of_a_slice_moves_no_others():
+    """It shares even the noise, which would tell that all others lie closer together."""
+    (stack, *_) = read_voltages(sample_folder())
+    told = json.loads((sample_folder() / "drift.json").read_text(encoding="utf-8"))["offsets_px"]
+    data, offsets = np.array(stack.data)[:16, :96, :96], np.array(told["1kV"])[:16]
+    data[7], offsets[7] = data[6], offsets[6] + 0.02  # as alignment finds a copy
+    raw = replace(stack, data=data, slice_z_nm=10.0 * np.arange(16))
+    thickness = np.diff(thickness_from_images(Alignment(offsets).apply(raw)))
+    assert thickness[6] < 0.1
+    assert np.delete(thickness, 6).min() > 4
+
+
+@pytest.mark.parametrize("copies", [1, 5])
+def test_copies_of_a_slice_lie_at_one_place(volume, copies):
+    planes = uneven_planes(2)[:16]
+    before = sliced(volume, planes, noise=0.3)
+    order = np.sort([*range(16), *[7] * copies])
+    after = replace(before, data=before.data[order], slice_z_nm=before.slice_z_nm[order])
+    found, alone = thickness_from_images(after), thickness_from_images(before)
+    assert np.ptp(found[order == 7]) < 0.1
+    np.testing.assert_allclose(found, alone[order], atol=1)
 
 
 def test_blank_slices_are_put_between_their_neighbours(volume):

@@ -11,6 +11,8 @@ from porescope.stack import SLICES, Region, Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
 ROUNDS = 20
+# Two images less apart than this share of the usual are copies of one.
+COPIES, FAINT = 0.05, 1e-3
 
 
 def thickness_from_images(
@@ -110,8 +112,11 @@ def _solve(pairs: SliceDistances) -> tuple[Values, Values]:
             (np.tile(number, 3), [*pairs.second, *pairs.first, *np.full(len(number), count)]),
         )
     )[:, 1:]
-    # The error of a distance grows with it.
-    trust = 1 / np.maximum(pairs.distance, np.median(pairs.distance) / 10)
+    # The error of a distance grows with it. Images that share even their noise are copies, and
+    # tell nothing of the noise that others have.
+    usual = np.median(pairs.distance)
+    trust = 1 / np.maximum(pairs.distance, usual / 10)
+    trust[pairs.distance < COPIES * usual] *= FAINT  # though many in a row have nothing else
     distances = np.column_stack([pairs.distance, pairs.without_patch])
     weights = trust
     for _ in range(ROUNDS):
