@@ -19,6 +19,8 @@ from qtpy.QtWidgets import (
     QComboBox,
     QLabel,
     QPushButton,
+    QStyle,
+    QStyleOptionComboBox,
     QWidget,
 )
 
@@ -29,8 +31,6 @@ from porescope.viewer.work import ERROR_COLOUR
 
 SECTIONS = [name for names in GROUPS.values() for name in names]
 PATIENCE_MS = 60_000
-ARROW_PX = 16
-"""Of a combo box, besides its text."""
 SLACK_PX = 1
 
 
@@ -66,7 +66,15 @@ def is_clipped(widget):
     if isinstance(widget, QLabel) and widget.wordWrap():
         return widget.height() < widget.heightForWidth(widget.width()) - SLACK_PX
     if isinstance(widget, QComboBox):
-        return widget.width() < text_px(widget, widget.currentText()) + ARROW_PX
+        option = QStyleOptionComboBox()
+        option.initFrom(widget)
+        room = widget.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox,
+            option,
+            QStyle.SubControl.SC_ComboBoxEditField,
+            widget,
+        )
+        return room.width() < text_px(widget, widget.currentText()) + SLACK_PX
     if isinstance(widget, QPushButton):
         icon = 0 if widget.icon().isNull() else widget.iconSize().width()
         return widget.width() < text_px(widget, widget.text()) + icon
