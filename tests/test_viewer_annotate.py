@@ -99,8 +99,7 @@ class Window:
         self.viewer.dims.set_point(axis, index * SPACING[axis])
 
     def tool(self, mode):
-        if not self.panel.tools[mode].isChecked():
-            self.click(self.panel.tools[mode])
+        self.click(self.panel.tools[mode])
 
     def wait_for(self, condition):
         self.qtbot.wait_until(condition, timeout=PATIENCE_MS)
@@ -251,6 +250,18 @@ def test_erase_fill_polygon_and_pick(annotating):
     assert np.count_nonzero(data) == square
     window.click(panel.undo_button)
     assert not data.any()
+
+
+def test_a_tool_that_is_pressed_again_stays_on(annotating):
+    window, tools = annotating, annotating.panel.tools
+
+    def on():
+        return [mode for mode, button in tools.items() if button.isChecked()]
+
+    for mode in ("paint", "polygon", "pan_zoom"):
+        for _ in range(2):
+            window.click(tools[mode])
+            assert (window.layer.mode, on()) == (mode, [mode])
 
 
 def test_another_phase_gets_a_button_and_a_colour(annotating):

@@ -56,13 +56,21 @@ from porescope.viewer.work import Latest, Runner, Session, in_process
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-TOOLS = {"Paint": "paint", "Erase": "erase", "Fill": "fill", "Polygon": "polygon", "Pick": "pick"}
+TOOLS = {
+    "Paint": "paint",
+    "Erase": "erase",
+    "Fill": "fill",
+    "Polygon": "polygon",
+    "Pick": "pick",
+    "Move": "pan_zoom",
+}
 HINTS = {
     "paint": "Paint with the left button; encircle with the right one.",
     "erase": "Paint what is to be taken away.",
     "fill": "Click on what touches and has one label.",
     "polygon": "Click the corners; a double click closes.",
     "pick": "Click on a phase to go on with it.",
+    "pan_zoom": "Drag the picture; the wheel zooms.",
 }
 PHASES = ("pore", "solid")
 MOST_PHASES = 5
@@ -256,7 +264,7 @@ class AnnotatePanel(Panel):
         layer.brush_size = self.brush.value()
         self.reset_choices()
         self.annotation.setCurrentText(layer.name)
-        self._choose_tool("paint", True)
+        self._choose_tool("paint")
 
     def _follow(self, event: Any = None) -> None:
         """Take the chosen annotation in hand."""
@@ -303,7 +311,7 @@ class AnnotatePanel(Panel):
     def _choose_plane(self, index: int = 0) -> None:
         show_plane(self.viewer, PLANES[self.plane.currentText()])
 
-    def _choose_tool(self, mode: str, chosen: bool) -> None:
+    def _choose_tool(self, mode: str, checked: bool = True) -> None:
         try:
             layer = self._need_layer()
         except PorescopeError as error:
@@ -313,8 +321,9 @@ class AnnotatePanel(Panel):
         self.viewer.dims.ndisplay = 2
         self.viewer.layers.selection.active = layer
         layer.visible = True
-        layer.mode = mode if chosen else "pan_zoom"
-        self.runner.say(HINTS[mode] if chosen else None)
+        layer.mode = mode
+        self._show_tool()  # a button that was on stays on
+        self.runner.say(HINTS[mode])
 
     def _show_tool(self, event: Any = None) -> None:
         mode = None if self._layer is None else self._layer.mode
