@@ -221,6 +221,7 @@ class ProjectPanel(Panel):
         PorescopeError
             If they are no straight line, or there are none.
         """
+        self._tell()  # a step may have ended since the timer last did
         if not self._listed:
             raise PorescopeError("No step was run yet in this window.")
         goal = self._listed[self.result.currentIndex()]
