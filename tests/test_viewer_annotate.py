@@ -428,6 +428,8 @@ def test_the_list_leads_from_slice_to_slice_and_into_gaps(annotating):
     (gap,) = (
         entries.item(row) for row in range(entries.count()) if "3 – 8" in entries.item(row).text()
     )
+    assert gap.font().italic()
+    assert gap.foreground().style() == Qt.BrushStyle.NoBrush  # of the theme, dark or light
     entries.itemClicked.emit(gap)
     assert window.viewer.dims.point[0] == 50
 

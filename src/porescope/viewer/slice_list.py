@@ -70,7 +70,10 @@ class SliceList(QWidget):
             item = QListWidgetItem(text)
             item.setData(PLACE, index)
             if index not in told:
-                item.setForeground(self.palette().placeholderText())
+                # A colour of its own would not follow the theme.
+                font = item.font()
+                font.setItalic(True)
+                item.setFont(font)
             self.entries.addItem(item)
         self._listed = sorted(told)
         longest = max(left.items(), key=lambda gap: gap[1] - gap[0], default=None)
