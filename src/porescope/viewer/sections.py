@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer, Vectors
+from napari.layers import Image, Labels, Layer, Surface, Vectors
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QPen
@@ -340,6 +340,14 @@ class Sections(QWidget):
                 looks.append(look)
         if turned is not None and not looks:
             raise turned
+        if held and not looks:
+            layers = self._viewer.layers
+            by_surface = any(each.visible for each in layers if isinstance(each, Surface))
+            raise PorescopeError(
+                "The surface hides the stacks; go back to 2D to see cross-sections."
+                if by_surface
+                else "All stacks are hidden; show one in the list of layers."
+            )
         low, high = reach(looks)
         anchor, stack = self._anchor()
         place = cursor_nm(self._viewer, anchor, stack)
