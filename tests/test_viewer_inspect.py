@@ -20,7 +20,7 @@ from qtpy.QtWidgets import QScrollArea
 
 from porescope.measure.differences import FALSE_PORE, FALSE_SOLID
 from porescope.viewer.dock import open_dock
-from porescope.viewer.figure import free_path, write_figure
+from porescope.viewer.figure import free_path, take_figure, write_figure
 from porescope.viewer.inspect_panel import SECTIONS, InspectPanel
 from porescope.viewer.layers import map_layer, to_layer_data
 from porescope.viewer.readers import labels_layer
@@ -373,9 +373,18 @@ def test_a_surface_is_shown_in_3d_and_cut_open(qtbot, viewer, panel):
     assert plane.position[0] == pytest.approx((vertices[:, 0].min() + vertices[:, 0].max()) / 2)
     np.testing.assert_allclose(np.abs(plane.normal), (1, 0, 0))
 
+    panel.cross_sections.setChecked(True)
+    sections = sections_of(viewer)
+    qtbot.wait_until(lambda: sections.message.text() != "", timeout=PATIENCE_MS)
+    assert "surface hides" in sections.message.text()
+
     viewer.dims.ndisplay = 2
     assert image.visible
     assert not layer.visible
+    settle(qtbot, sections)
+    assert sections.xz.picture is not None
+    image.visible = viewer.layers["labels"].visible = False
+    qtbot.wait_until(lambda: "are hidden" in sections.message.text(), timeout=PATIENCE_MS)
     viewer.layers.remove(layer)
     group.place.setValue(20)  # of nothing
 
@@ -517,6 +526,39 @@ def test_a_figure_is_saved_at_twice_the_resolution_and_never_over_another(
     ended(qtbot, panel.runner)
     assert "exists already" in panel.runner.message.text()
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("zoom", [0.05, 0.7, 2.0, 6.0])
+def test_a_figure_shows_what_the_picture_does(qtbot, viewer, panel, zoom):
+    viewer.window.resize(1200, 800)
+    add(viewer, a_stack().with_data(np.zeros(SHAPE, np.uint8)), "1kV")
+    opened_sections(qtbot, viewer, panel)
+    cursor = viewer.layers[CURSOR]
+    panel.scale_bar.setChecked(True)
+    viewer.scene.camera.zoom = zoom
+    settle(qtbot, sections_of(viewer))
+    figure = take_figure(viewer)
+    assert cursor.visible
+    assert viewer.canvas.overlays.scale_bar.length is None
+    cursor.visible = False
+    screen = viewer.screenshot(flash=False)
+    assert bar_px(screen) > 50
+    assert bar_px(figure) == pytest.approx(2 * bar_px(screen), abs=6)
+    coloured = figure[..., :3].max(axis=-1).astype(int) - figure[..., :3].min(axis=-1)
+    assert coloured.max() < 20
+
+
+def bar_px(picture):
+    """How long the brightest line in the corner is."""
+    return (picture[-120:, ..., :3].min(axis=-1) > 150).sum(axis=1).max()
+
+
+def test_a_figure_of_nothing_is_refused(qtbot, viewer, panel):
+    click(qtbot, panel.runner.run_button)
+    assert "no picture" in panel.runner.message.text()
+    add(viewer, a_stack(), "1kV").visible = False
+    click(qtbot, panel.runner.run_button)
+    assert "no picture" in panel.runner.message.text()
 
 
 def test_names_count_on(tmp_path):
