@@ -136,7 +136,9 @@ class Microscope:
         y = plan.places(ROWS, labels.shape[ROWS])
         x = plan.places(COLUMNS, labels.shape[COLUMNS])
         spacing_nm = (plan.voxel_nm[SLICES], plan.pixel_nm, plan.pixel_nm)
-        data = labels.data[planes[0] : planes[-1] + 1][:, y][:, :, x]
+        shown = labels.data[planes[0] : planes[-1] + 1]
+        parts = [shown[:, rows][:, :, columns] for rows in y for columns in x]
+        data = _most_of_each_pixel(parts, sorted(parse_materials(self.parameters.materials)))
         if data.dtype == bool:
             data = data.astype(np.uint8)
         whole = Stack(
@@ -152,6 +154,25 @@ class Microscope:
             is_labels=True,
         )
         return whole, at_slices
+
+
+def _most_of_each_pixel(parts: list[Any], labels: list[int]) -> Any:
+    """Return the label that most parts of each pixel have.
+
+    Halves go by turns to either side: were it always the same, all borders would move that way.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    z, y, x = (np.arange(size) for size in parts[0].shape)
+    odd = (z[:, np.newaxis, np.newaxis] + y[:, np.newaxis] + x) % 2 == 1
+    turn = np.where(odd, parts[0], parts[-1])
+    most: Any = 0
+    found: Any = turn
+    for label in labels:
+        votes = (turn == label) + 2 * sum((part == label).astype(np.int64) for part in parts)
+        found = np.where(votes > most, turn.dtype.type(label), found)
+        most = np.maximum(votes, most)
+    return found
 
 
 def check_secondaries(materials: Iterable[Material]) -> None:

@@ -74,8 +74,17 @@ class Plan:
         return np.floor(self.slice_z_nm / self.voxel_nm[SLICES] + 1e-6).astype(np.int64)
 
     def places(self, axis: int, count: int) -> NDArray[np.int64]:
-        """Return the voxels of a sample ``count`` wide that the truth's pixels lie in."""
-        centres = (np.arange(self.shape[axis - 1]) + 0.5) * self.pixel_nm / self.voxel_nm[axis]
+        """Return the voxels of a sample ``count`` wide that the truth's pixels show.
+
+        Returns
+        -------
+        int array of shape (parts, pixels)
+            A pixel has as many parts as voxels fit into it.
+        """
+        voxels = self.pixel_nm / self.voxel_nm[axis]
+        parts = max(1, round(voxels))
+        within = (np.arange(parts)[:, np.newaxis] + 0.5) / parts
+        centres = (np.arange(self.shape[axis - 1]) + within) * voxels
         places: NDArray[np.int64] = self.start[axis - 1] + np.floor(centres + 1e-6).astype(np.int64)
         return places % count
 
