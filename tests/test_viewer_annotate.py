@@ -491,12 +491,27 @@ def test_corrections_become_a_sample_and_train_is_filled_in(correcting):
     assert train.form["validation"].value == 0
     (folder,) = train.inputs.paths()
     assert "2 corrected slices" in train.runner.message.text()
+    assert "No network" not in train.runner.message.text()
     sample = read_sample(folder)
     assert np.array_equal(sample.truth.data, truth)
     assert np.allclose(sample.truth.slice_z_nm, (30, 80))
     assert [stack.beam_kv for stack in sample.stacks] == [1.0, 2.0]
     assert sample.stacks[0].shape[0] == min(12, 8 + AROUND + 1)
     assert sample.example((0, 1)).slices.tolist() == [3, 8]
+
+
+def test_corrections_of_labels_that_no_network_made_train_one_anew(window):
+    labels = Stack(solid(), SPACING, is_labels=True).with_history("segment", method="otsu")
+    add(window.viewer, labels, "labels")
+    window.click(window.panel.correct)
+    window.finish()
+    window.click(window.panel.done)
+    train = window.viewer.window.dock_widgets[NAME].panels["train"]
+    train.form["start"].value = "gold-epoxy"  # of the last time
+    window.click(window.panel.tune.run_button)
+    window.finish(window.panel.tune)
+    assert train.form["start"].value is None
+    assert "No network made these labels" in train.runner.message.text()
 
 
 def test_nothing_is_left_on_a_layer_that_is_not_painted_any_more(annotating):

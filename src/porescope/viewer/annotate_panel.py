@@ -72,6 +72,7 @@ HINTS = {
     "pick": "Click on a phase to go on with it.",
     "pan_zoom": "Drag the picture; the wheel zooms.",
 }
+ANEW = " No network made these labels; a new one is trained from them."
 PHASES = ("pore", "solid")
 MOST_PHASES = 5
 SWATCH_PX = 12
@@ -594,13 +595,12 @@ class AnnotatePanel(Panel):
         train.training.setCurrentText("segmentation")
         train.inputs.addItem(str(folder))
         train.form["validation"].value = 0 if train.inputs.count() == 1 else 1
-        if weights is not None:
-            if weights.endswith(".safetensors"):
-                train.offer_weights(Path(weights))
-            train.form["start"].value = weights
+        if weights is not None and weights.endswith(".safetensors"):
+            train.offer_weights(Path(weights))
+        train.form["start"].value = weights
         train.runner.say(
             f"Added {slices} corrected slice{'s' * (slices != 1)}; name a folder for the new "
-            "weights and press Train."
+            f"weights and press Train.{ANEW if weights is None else ''}"
         )
 
 
