@@ -269,10 +269,13 @@ class ProjectPanel(Panel):
             self.place.say(TEMPORARY if self._has_work else None)
         self.steps.setVisible(bool(self.session.taken))
         if self._listed != self.session.taken:
+            before, chosen = self._listed, self.result.currentIndex()
             self._listed = list(self.session.taken)
             self.result.clear()
             self.result.addItems([_told(taken) for taken in self._listed])
-            self.result.setCurrentIndex(len(self._listed) - 1)
+            # The newest, unless an earlier one was chosen.
+            stays = chosen < len(before) - 1 and before == self._listed[: len(before)]
+            self.result.setCurrentIndex(chosen if stays else len(self._listed) - 1)
 
     def _guarded(self, action: Callable[[], None]) -> Callable[[], None]:
         """Return an action of a button whose errors are a sentence."""
