@@ -11,6 +11,7 @@ import pytest
 
 from porescope import PorescopeError, Stack, demo
 from porescope.cli import main
+from porescope.io import write_stack
 from porescope.pipeline import Workspace, load_workspace, save_workspace
 
 HAS_VIEWER = bool(pytest.importorskip("napari", reason="napari is not installed"))
@@ -114,3 +115,18 @@ def test_the_window_shows_labels_over_the_slices_they_came_from(make_napari_view
     assert viewer.layers["2kV aligned"].contrast_limits == image.contrast_limits
     assert viewer.dims.point[0] == pytest.approx(15)
     assert open_dock(viewer, "measure").scores.item(0, 1).text() == "0.5"
+
+
+@needs_display
+def test_one_goes_on_with_the_result_and_not_with_its_hidden_inputs(
+    make_napari_viewer, result, tmp_path
+):
+    from porescope.viewer import show
+    from porescope.viewer.dock import open_dock
+
+    raw = Stack(np.zeros((3, 4, 5), np.uint8), spacing_nm=(10, 5, 5), beam_kv=1)
+    write_stack(tmp_path / "raw.ome.tif", raw)
+    viewer = make_napari_viewer()
+    show.fill(viewer, result, [tmp_path / "raw.ome.tif"])
+    chosen = open_dock(viewer, "segment").chosen_images()
+    assert chosen == ["1kV aligned", "2kV aligned"]

@@ -164,7 +164,7 @@ def test_what_goes_wrong_in_a_step_is_a_sentence_in_its_panel(
     assert sentence in run(qtbot, dummy_panel)
     assert "color" in dummy_panel.runner.message.styleSheet()
     dummy_panel.form["outcome"].value = "inverts"
-    assert run(qtbot, dummy_panel) == "Made 2kV inverted."
+    assert run(qtbot, dummy_panel) == "Made 2kV inverted from 2kV."
     assert "color" not in dummy_panel.runner.message.styleSheet()
 
 
@@ -183,8 +183,9 @@ def test_a_parameter_out_of_bounds_is_refused_before_anything_runs(qtbot, dummy_
     assert "depth_nm is '-3'" in run(qtbot, dummy_panel)
 
 
-def test_visible_images_are_chosen_by_rising_voltage_and_a_choice_is_kept(qtbot, session):
+def test_images_are_chosen_by_rising_voltage_hidden_or_not_and_a_choice_is_kept(qtbot, session):
     viewer = viewer_with(an_image(4), an_image(1), names=("high", "low"))
+    viewer.layers["low"].visible = False
     viewer.add_image(np.zeros((4, 5, 6)), name="no size")
     panel = StepPanel(viewer, session, DUMMY)
     qtbot.addWidget(panel)
@@ -196,6 +197,30 @@ def test_visible_images_are_chosen_by_rising_voltage_and_a_choice_is_kept(qtbot,
     panel.images.item(1).setCheckState(Qt.CheckState.Unchecked)
     panel.reset_choices()
     assert panel.chosen_images() == ["high"]
+
+
+def test_new_images_are_ticked_in_place_of_those_they_were_made_from(qtbot, session):
+    viewer = viewer_with(an_image(1), an_image(2), an_image(4))
+    panel, other = (StepPanel(viewer, session, DUMMY) for _ in range(2))
+    for each in (panel, other):
+        qtbot.addWidget(each)
+        viewer.layers.events.inserted.connect(each.reset_choices)
+        viewer.layers.events.removed.connect(each.reset_choices)
+    panel.images.item(2).setCheckState(Qt.CheckState.Unchecked)
+    viewer.layers["1kV"].visible = False
+    said = run(qtbot, panel)
+    assert said == "Made 1kV inverted, 2kV inverted from 1kV, 2kV."
+    assert panel.chosen_images() == ["1kV inverted", "2kV inverted"]
+    assert other.chosen_images() == ["1kV inverted", "2kV inverted", "4kV"]
+
+    row = [other.images.item(row).text() for row in range(5)].index("1kV")
+    other.images.item(row).setCheckState(Qt.CheckState.Checked)
+    run(qtbot, panel)
+    assert panel.chosen_images() == ["1kV inverted [1]", "2kV inverted [1]"]
+    assert other.chosen_images() == ["1kV", "1kV inverted [1]", "2kV inverted [1]", "4kV"]
+    for name in ("1kV inverted", "2kV inverted", "1kV inverted [1]", "2kV inverted [1]"):
+        viewer.layers.remove(name)
+    assert panel.chosen_images() == ["1kV", "2kV"]
 
 
 def test_an_image_without_a_voxel_size_leads_to_the_load_panel(qtbot, session):
@@ -223,12 +248,12 @@ def test_an_image_without_a_voxel_size_leads_to_the_load_panel(qtbot, session):
 )
 def test_a_step_without_layers_says_what_is_missing(qtbot, sections, sentence, loaded):
     viewer = viewer_with(an_image()) if loaded else ViewerModel()
-    if loaded:
-        viewer.layers[0].visible = False
     dock = Dock(viewer)
     qtbot.addWidget(dock)
     for section in sections:
         panel = dock.open_section(section)
+        if loaded:
+            panel.images.item(0).setCheckState(Qt.CheckState.Unchecked)
         click(qtbot, panel.runner.run_button)
         assert not panel.runner.running
         assert panel.runner.message.text() == sentence

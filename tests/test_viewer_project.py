@@ -124,6 +124,7 @@ def test_the_whole_way_is_saved_and_opened_again(clicker, tmp_path, voltages, qt
     viewer.layers["1kV aligned"].colormap = "magma"
     viewer.layers["labels"].opacity = 0.25
     viewer.layers["labels on grid"].name = "pores"
+    viewer.layers["2kV aligned"].visible = False
     viewer.layers.move(0, 3)
     viewer.dims.set_point(0, 20)
     viewer.scene.camera.zoom = 3.5
@@ -147,6 +148,9 @@ def test_the_whole_way_is_saved_and_opened_again(clicker, tmp_path, voltages, qt
     assert viewer.dims.point[0] == pytest.approx(20, abs=2.5)
     assert viewer.scene.camera.zoom == 3.5
     assert second.dock.opened == "measure"
+    for section in ("align", "segment", "check"):
+        chosen = second.dock.panels[section].chosen_images()
+        assert chosen == ["1kV aligned", "2kV aligned"], section
     segment = second.dock.panels["segment"]
     assert (segment.form["method"].value, segment.form["clusters"].value) == ("kmeans", 2)
     assert second.dock.panels["measure"].scores.item(0, 0).text() == "solid fraction"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -312,8 +312,10 @@ class StepPanel(Panel):
         self.column.addWidget(self.tables)
         self.curves = Curves(viewer)
         self.column.addWidget(self.curves)
-        # What the user chose otherwise than we would have; forgotten once a result is there.
+        # What the user chose otherwise than we would have; what was worked on is forgotten once
+        # there is something newer.
         self._chosen: dict[Any, Any] = {}
+        self._proposed: set[str] = set()
         self._complete()
         self.reset_choices()
 
@@ -329,19 +331,23 @@ class StepPanel(Panel):
         return {use: known[use] for use in self.step.uses}
 
     def reset_choices(self) -> None:
-        """List the layers there are; visible images, the newest labels and the truth are chosen."""
+        """List the layers there are; the newest images and labels and the truth are chosen."""
         layers = [
             layer
             for layer in self.viewer.layers
             if layer.ndim == 3 and CHANNEL not in layer.metadata and not is_map(layer)
         ]
         images = [layer for layer in layers if isinstance(layer, Image) and not layer.rgb]
+        earlier = superseded(self.session.taken, images)
+        self._proposed = {
+            layer.name for layer in images if KEY in layer.metadata and layer not in earlier
+        }
         self.images.blockSignals(True)
         self.images.clear()
         for layer in sorted(images, key=_beam_kv):
             item = QListWidgetItem(layer.name)
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-            chosen = self._chosen.get(layer.name, KEY in layer.metadata and layer.visible)
+            chosen = self._chosen.get(layer.name, layer.name in self._proposed)
             item.setCheckState(Qt.CheckState.Checked if chosen else Qt.CheckState.Unchecked)
             self.images.addItem(item)
         self.images.blockSignals(False)
@@ -386,13 +392,15 @@ class StepPanel(Panel):
 
         def then(result: tuple[Workspace, list[LayerData]]) -> None:
             before = set(self.viewer.layers)
+            # What follows the layer list has to know what new images were made from.
+            self.session.taken.append(taken)
             self._show(*result, used)
             names = {
                 source.volume: layer.name
                 for layer in self.viewer.layers
                 if layer not in before and (source := source_of(layer)) is not None
             }
-            self.session.taken.append(taken.model_copy(update={"made": names}))
+            self.session.taken[-1] = taken.model_copy(update={"made": names})
 
         used = [*images, *labels]
         self.runner.start(task, then)
@@ -425,7 +433,9 @@ class StepPanel(Panel):
 
     def _show(self, made: Workspace, layers: list[LayerData], used: list[Layer]) -> None:
         """Show what was made in place of what it was made of, and the numbers."""
-        self._chosen.clear()
+        worked_on = {layer.name for layer in used} if made.images else set()
+        for name in {"labels", "truth", *worked_on}:
+            self._chosen.pop(name, None)
         for boxes in self._boxes:
             boxes.hide()
         kinds = {kind for _, look, kind in layers if look.get("visible", True)}
@@ -439,7 +449,8 @@ class StepPanel(Panel):
             self.show_layers([marks_layer(made.tables["marks"], shown[0])])
         self.reset_choices()
         names = ", ".join(layer.name for layer in shown)
-        self.runner.say(f"Made {names}." if shown else "Done.")
+        said = f"Made {names} from" if shown else "Done with"
+        self.runner.say(f"{said} {', '.join(layer.name for layer in used)}.")
 
     def show_numbers(
         self,
@@ -480,7 +491,11 @@ class StepPanel(Panel):
         self.reset_choices()
 
     def _remember_image(self, item: QListWidgetItem) -> None:
-        self._chosen[item.text()] = item.checkState() == Qt.CheckState.Checked
+        name, chosen = item.text(), item.checkState() == Qt.CheckState.Checked
+        if chosen == (name in self._proposed):
+            self._chosen.pop(name, None)
+        else:
+            self._chosen[name] = chosen
 
     def _remember_label(self, use: str) -> None:
         combo = self.labels if use == "labels" else self.truth
@@ -575,6 +590,26 @@ def _taken(
         "maps": dict(zip(workspace.maps, rest, strict=True)),
     }
     return step.model_copy(update=told), kept
+
+
+def superseded(steps: Sequence[Taken], images: Sequence[Layer]) -> set[Layer]:
+    """Return the images of which a step made others, if those or what came of them are there."""
+    sources = {layer: source_of(layer) for layer in images}
+    there = {source.path for source in sources.values() if source is not None}
+    found = set()
+    for taken in reversed(steps):
+        if taken.folder not in there:
+            continue
+        for used in taken.images:
+            there.add(used.source.path)
+            # What no file held is known by its name.
+            kept = used.source.path.startswith(f"{taken.folder}/{USED}/")
+            found |= {
+                layer
+                for layer, source in sources.items()
+                if source == used.source or (kept and layer.name == used.name)
+            }
+    return found
 
 
 def _beam_kv(layer: Layer) -> float:

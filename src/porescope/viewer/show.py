@@ -20,6 +20,7 @@ from porescope.pipeline.workspace import Workspace, load_workspace
 from porescope.stack import SLICES, Stack
 from porescope.viewer.dock import open_dock
 from porescope.viewer.layers import TRUTH_COLOUR, LayerData
+from porescope.viewer.panels import CHOSEN, StepPanel
 from porescope.viewer.readers import image_layers, labels_layer, read_layers
 
 WINDOW_PX = (1280, 800)
@@ -46,8 +47,9 @@ def fill(viewer: napari.Viewer, result: Path, inputs: Sequence[Path] = ()) -> No
     """Show a result in a window; see :func:`open_demo`."""
     workspace, _ = load_workspace(result)
     inputs = inputs or [path for path in workspace.inputs if path.exists()]
+    raw: list[Layer] = []
     for path in inputs:
-        _show(viewer, [_hidden(layer) for layer in read_layers(path)])
+        raw += _show(viewer, [_hidden(layer) for layer in read_layers(path)])
     images = _show(viewer, _result_images(workspace))
     if len(images) > 1:
         viewer.layers.link_layers(images, ("contrast_limits",))
@@ -59,6 +61,9 @@ def fill(viewer: napari.Viewer, result: Path, inputs: Sequence[Path] = ()) -> No
         viewer.dims.set_point(SLICES, _middle_nm(workspace.labels))
     viewer.canvas.overlays.scale_bar.visible = True
     panel = open_dock(viewer, "measure")
+    # To go on with what the result holds, not with what it was made from.
+    for section in panel.window().findChildren(StepPanel):
+        section.fill({CHOSEN: {layer.name: False for layer in raw}})
     panel.scores.show_rows(explained(workspace.scores))
     _widen(panel)
     _fit(viewer)
