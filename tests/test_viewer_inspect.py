@@ -478,7 +478,7 @@ def test_voltages_side_by_side_and_in_turns(qtbot, viewer, panel):
 
     qtbot.wait_until(turned, timeout=PATIENCE_MS)
     group.flicker.click()
-    assert [layer.visible for layer in layers] == [False, False, True]
+    assert all(layer.visible for layer in layers)
 
 
 def test_the_scale_bar_is_shown_when_the_section_is_opened_first(viewer):

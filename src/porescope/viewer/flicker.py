@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 from qtpy.QtCore import QTimer
+from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QPushButton
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Flicker(QPushButton):
         super().__init__(text)
         self._viewer = viewer
         self._groups: list[list[Layer]] = []
+        self._before: dict[Layer, bool] = {}
         self._timer = QTimer(self)
         self._timer.setInterval(EACH_MS)
         self._timer.timeout.connect(self._turn)
@@ -48,8 +50,14 @@ class Flicker(QPushButton):
         self.setVisible(all(self._groups) and len(self._groups) > 1)
 
     def stop(self) -> None:
-        """Show the last group, or the one before where nothing else is left."""
+        """Show what was shown before."""
         self.setChecked(False)
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802  (Qt calls it so)
+        """Stop where the section is left; a window that is only minimised goes on."""
+        if not event.spontaneous():
+            self.stop()
+        super().hideEvent(event)
 
     def _removing(self, event: Any) -> None:
         removed = self._viewer.layers[event.index]
@@ -59,17 +67,21 @@ class Flicker(QPushButton):
                 self.stop()
                 left = [group for group in self._groups if group]
                 self.setVisible(len(left) > 1)
-                if not self._groups[-1]:
+                # An eye that saw one of them is left with another.
+                if not any(layer.visible for group in left for layer in group):
                     self._show(left[-1:])
                 self._groups = left
                 return
 
     def _toggled(self, on: bool) -> None:
         if on:
+            self._before = {layer: layer.visible for group in self._groups for layer in group}
             self._timer.start()
         else:
             self._timer.stop()
-            self._show([group for group in self._groups if group][-1:])
+            for layer, visible in self._before.items():
+                layer.visible = visible
+            self._before = {}
 
     def _turn(self) -> None:
         shown = [any(layer.visible for layer in group) for group in self._groups]
