@@ -9,7 +9,6 @@ which the window must not feel.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +25,7 @@ from porescope.pipeline.jobs import Job
 from porescope.pipeline.project import RESULTS, ProjectLock, Taken, next_number
 from porescope.pipeline.run import Report
 from porescope.tracking import Cancel
+from porescope.viewer.temporary import TemporaryFolder, remove_abandoned
 
 Task = Callable[[Report, Cancel], Any]
 
@@ -50,7 +50,7 @@ class Session:
         self.taken: list[Taken] = []
         self.finish: Callable[[], None] = lambda: None
         self._lock: ProjectLock | None = None
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: TemporaryFolder | None = None
         self._numbers: list[int] = []
         self._held = False
         self._running: dict[threading.Thread, threading.Event] = {}
@@ -64,7 +64,7 @@ class Session:
     def folder(self) -> Path | None:
         """Where results are, if there are any."""
         if self._temporary is not None and self._lock is None:
-            return Path(self._temporary.name)
+            return self._temporary.path
         return self.project
 
     def new_folder(self) -> Path:
@@ -80,14 +80,14 @@ class Session:
         if self.folder is None:
             parent = results_folder()
             try:
-                self._temporary = tempfile.TemporaryDirectory(
-                    prefix="porescope-", dir=parent, ignore_cleanup_errors=True
-                )
+                self._temporary = TemporaryFolder(parent)
             except OSError as error:
                 raise PorescopeError(
                     f"Cannot write results to {parent}: {error.strerror}; choose another folder in "
                     "Preferences, Porescope."
                 ) from error
+            beside = self._temporary.path.parent
+            self.start(lambda cancel: remove_abandoned(beside, cancel))
         assert self.folder is not None
         results = self.folder / RESULTS
         try:
@@ -144,7 +144,7 @@ class Session:
             self._lock.release()
             self._lock = None
         if self._temporary is not None:
-            self._temporary.cleanup()
+            self._temporary.remove()
             self._temporary = None
 
 
