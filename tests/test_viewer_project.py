@@ -359,6 +359,34 @@ def test_an_input_that_changed_is_told(clicker, tmp_path, voltages):
     assert f"{voltages} has changed since it was used." in again.open(folder)
 
 
+def test_a_layer_that_is_left_out_is_told_where_one_looks_and_comes_back(
+    clicker, tmp_path, voltages
+):
+    folder = tmp_path / "it.porescope"
+    it = clicker()
+    it.load(voltages)
+    it.step("crop")
+    it.save_as(folder)
+    it.dock.open_section("measure")
+    it.wait_saved()
+    it.viewer.close()
+    made = folder / "results/000/images/1kV.ome.zarr"
+    made.rename(tmp_path / "aside")
+
+    again = clicker()
+    again.dock.open_section("load")
+    assert "Layer '1kV cropped' is left out." in again.open(folder)
+    assert again.dock.opened == "project"
+    again.viewer.layers["2kV"].opacity = 0.5
+    again.wait_saved()
+    again.viewer.close()
+    (tmp_path / "aside").rename(made)
+    last = clicker()
+    assert last.open(folder) == f"Opened {folder}."
+    assert "1kV cropped" in last.viewer.layers
+    assert last.dock.opened == "project"
+
+
 def test_saving_as_a_project_can_be_cancelled_and_leaves_nothing(
     clicker, tmp_path, voltages, monkeypatch
 ):

@@ -19,7 +19,15 @@ from qtpy.QtCore import QTimer
 
 from porescope.errors import PorescopeError
 from porescope.pipeline.annotations import AnnotationFile
-from porescope.pipeline.project import ANNOTATIONS, Project, Seen, Window, look_at, write_project
+from porescope.pipeline.project import (
+    ANNOTATIONS,
+    KeptLayer,
+    Project,
+    Seen,
+    Window,
+    look_at,
+    write_project,
+)
 from porescope.tracking import Cancel
 from porescope.viewer.sources import forget_source, source_of
 from porescope.viewer.window_state import can_be_drawn, is_shown_only, kept_layer
@@ -50,6 +58,8 @@ class Keeper:
         self._viewer = viewer
         self._session = session
         self._window = window
+        self.waiting: list[KeptLayer] = []
+        """Layers that could not be shown again, and may be another time."""
         self._folders: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
         self._files: dict[str, AnnotationFile] = {}
         self._seen: dict[str, Seen] = {}
@@ -91,7 +101,7 @@ class Keeper:
         )
         return Project(
             steps=tuple(self._session.taken),
-            layers=tuple(kept for kept in found if kept is not None),
+            layers=(*(kept for kept in found if kept is not None), *self.waiting),
             window=window,
         )
 
@@ -127,7 +137,7 @@ class Keeper:
 
     def forget(self) -> None:
         """Begin anew, once a project was closed."""
-        self._files, self._seen, self._dirty = {}, {}, {}
+        self._files, self._seen, self._dirty, self.waiting = {}, {}, {}, []
         self._folders.clear()
         self._written = self.saved_at = self.trouble = None
 

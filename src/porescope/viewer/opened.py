@@ -58,6 +58,8 @@ class Opened:
         Where annotations go on to be saved.
     numbers : dict
         Tables and scores of each result.
+    left_out : list of KeptLayer
+        That cannot be shown now.
     notes : list of str
         What is not as it was.
     """
@@ -67,6 +69,7 @@ class Opened:
     layers: list[tuple[KeptLayer, LayerData | None, Any]] = field(default_factory=list)
     files: dict[str, AnnotationFile] = field(default_factory=dict)
     numbers: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    left_out: list[KeptLayer] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -102,6 +105,7 @@ def read_opened(folder: Path, moved: Mapping[str, str], report: Report, cancel: 
             try:
                 _read(kept, folder, reading, opened)
             except PorescopeError as error:
+                opened.left_out.append(kept)
                 opened.notes.append(f"Layer {kept.name!r} is left out. {error}")
         for taken in project.steps:
             opened.numbers[taken.folder] = _numbers(place_of(taken.folder, folder))

@@ -339,12 +339,14 @@ class ProjectPanel(Panel):
                 drawn.append((layer, kept.annotation.folder))
         self.session.go_on_in(opened.lock, project.steps)
         self.keeper.adopt(opened.files, drawn, project)
+        self.keeper.waiting = opened.left_out
         for name, values in project.window.sections.items():
             if name in self._panels:
                 self._panels[name].fill(values)
         self._show_numbers(opened, layers)
         look_there(self.viewer, project.window)
-        section = project.window.section
+        # What is not as it was is told here.
+        section = "project" if opened.notes else project.window.section
         if section is not None and section in self._panels:
             self._open_section(section)
         self._tell()
