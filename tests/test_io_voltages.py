@@ -4,9 +4,10 @@ import pytest
 import tifffile
 
 from porescope import Stack
+from porescope.cli import main
 from porescope.errors import MissingMetadata, PorescopeError
-from porescope.io import is_voltage_folder, read_voltages, write_stack
-from porescope.io.voltages import voltage_in
+from porescope.io import is_voltage_folder, read_stack, read_voltages, write_stack
+from porescope.io.stacks import voltage_in
 
 SPACING_NM = (10, 2, 2)
 VOLUME = np.random.default_rng(1).integers(0, 255, (3, 8, 9), np.uint8)
@@ -52,6 +53,28 @@ def test_files_and_metadata_before_names(suffix, tmp_path):
     write_stack(tmp_path / f"second 2kV{suffix}", Stack(VOLUME, SPACING_NM, beam_kv=1))
     write_stack(tmp_path / f"third 2kV{suffix}", Stack(VOLUME, SPACING_NM))
     assert [stack.beam_kv for stack in read_voltages(tmp_path)] == [1, 2, 4]
+
+
+def test_one_of_them_opened_by_itself_tells_the_same(tmp_path, monkeypatch):
+    for name in ("1kV", "2kV"):
+        slices(tmp_path / name)
+    write_stack(tmp_path / "4kV.tif", Stack(VOLUME, SPACING_NM))
+    write_stack(tmp_path / "labels 4kV.tif", Stack(VOLUME, SPACING_NM, is_labels=True))
+    write_stack(tmp_path / "8kV.tif", Stack(VOLUME, SPACING_NM, beam_kv=3))
+    names = ("2kV", "4kV.tif", "labels 4kV.tif", "8kV.tif")
+    read = [read_stack(tmp_path / name, SPACING_NM) for name in names]
+    assert [stack.beam_kv for stack in read] == [2, 4, None, 3]
+    assert read_stack(tmp_path / "2kV", SPACING_NM, beam_kv=5).beam_kv == 5
+    monkeypatch.chdir(tmp_path / "2kV")
+    assert read_stack(".", SPACING_NM).beam_kv == 2
+
+
+def test_info_heads_each_with_its_voltage(tmp_path, capsys):
+    for name in ("1kV", "2kV"):
+        slices(tmp_path / name)
+    assert main(["info", str(tmp_path)]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert told == [f"{tmp_path} (1 kV)", f"{tmp_path} (2 kV)"]
 
 
 def test_no_voltage(tmp_path):

@@ -266,7 +266,7 @@ def _info(options: argparse.Namespace) -> None:
             untold = question.missing
             stacks = read(path, [1.0 if axis in untold else None for axis in "zyx"])
         for stack in stacks:
-            print(describe(path, stack, untold))
+            print(describe(path, stack, untold, len(stacks)))
 
 
 def _steps(options: argparse.Namespace) -> None:

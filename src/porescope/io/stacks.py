@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ def read_stack(
 ) -> Stack:
     """Read one volume with what its files tell of voxel size, positions and microscope.
 
+    Where no file tells the beam voltage, the name may, such as ``2kV`` or ``stack_500V.tif``.
     Volumes above 512 MiB stay on the disk as dask arrays; what a job pickles of them are names.
 
     Parameters
@@ -54,6 +56,8 @@ def read_stack(
     """
     path = Path(path)
     data, facts = _read(path)
+    if not facts.is_labels:
+        facts = facts.completed_by(Facts(beam_kv=voltage_in(path.absolute().name)))
     return stack_of(path, data, facts, spacing_nm, beam_kv)
 
 
@@ -83,6 +87,19 @@ def _read(path: Path) -> tuple[Any, Facts]:
         facts = Facts(metadata={"data_bar_rows_cut": bar}).completed_by(facts)
         data = data[:, :rows]
     return data, facts
+
+
+def voltage_in(name: str) -> float | None:
+    """Return the beam voltage in kV that a name tells, or None if none or several do.
+
+    Examples
+    --------
+    >>> voltage_in("stack_2kV.tif"), voltage_in("1.5 kV"), voltage_in("500V"), voltage_in("v2")
+    (2.0, 1.5, 0.5, None)
+    """
+    found = re.findall(r"(?<![\d.,])(\d+(?:[.,]\d+)?)[ _-]?(k?)V(?![a-z])", name, re.IGNORECASE)
+    values = {float(number.replace(",", ".")) / (1 if k else 1000) for number, k in found}
+    return values.pop() if len(values) == 1 and 0.0 not in values else None
 
 
 def can_read(path: str | Path) -> bool:

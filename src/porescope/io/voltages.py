@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from porescope.errors import PorescopeError
 from porescope.io.guard import naming
-from porescope.io.stacks import can_read, read_stack
+from porescope.io.stacks import can_read, read_stack, voltage_in
 from porescope.io.zarr_reader import is_zarr
 from porescope.stack import Stack
 
@@ -46,7 +44,7 @@ def read_voltages(
     found: dict[float, tuple[Path, Stack]] = {}
     for entry in _entries(path):
         stack = read_stack(entry, spacing_nm)
-        beam_kv = stack.beam_kv or voltage_in(entry.name)
+        beam_kv = stack.beam_kv
         if beam_kv is None:
             raise PorescopeError(
                 f"{entry} tells no beam voltage; put it into the name, such as 2kV, or move it "
@@ -63,7 +61,7 @@ def read_voltages(
                     f"{entry} has the shape {stack.shape}, but {other.name} has {one.shape}; "
                     "stacks of one sample must have the same."
                 )
-        found[beam_kv] = (entry, replace(stack, beam_kv=beam_kv))
+        found[beam_kv] = (entry, stack)
     if not found:
         raise PorescopeError(
             f"{path} holds no sub-folder or file with a stack; name a folder with one a voltage."
@@ -86,19 +84,6 @@ def is_voltage_folder(path: str | Path) -> bool:
         return bool(entries)
     named = {voltage_in(entry.name) for entry in entries}
     return len(entries) > 1 and None not in named and len(named) == len(entries)
-
-
-def voltage_in(name: str) -> float | None:
-    """Return the beam voltage in kV that a name tells, or None if none or several do.
-
-    Examples
-    --------
-    >>> voltage_in("stack_2kV.tif"), voltage_in("1.5 kV"), voltage_in("500V"), voltage_in("v2")
-    (2.0, 1.5, 0.5, None)
-    """
-    found = re.findall(r"(?<![\d.,])(\d+(?:[.,]\d+)?)[ _-]?(k?)V(?![a-z])", name, re.IGNORECASE)
-    values = {float(number.replace(",", ".")) / (1 if k else 1000) for number, k in found}
-    return values.pop() if len(values) == 1 and 0.0 not in values else None
 
 
 def _entries(path: Path) -> list[Path]:

@@ -12,13 +12,13 @@ from porescope.pipeline.step import Step
 from porescope.stack import SLICES, Stack
 
 
-def describe(path: Path, stack: Stack, untold: tuple[str, ...] = ()) -> str:
+def describe(path: Path, stack: Stack, untold: tuple[str, ...] = (), one_of: int = 1) -> str:
     """Return what a person wants to know of a stack, a line each.
 
     Parameters
     ----------
     path : Path
-        Where it lies.
+        Where it lies; with others, one a voltage, if ``one_of`` is more than 1.
     stack : Stack
         What it holds.
     untold : tuple of str
@@ -39,7 +39,8 @@ def describe(path: Path, stack: Stack, untold: tuple[str, ...] = ()) -> str:
     }
     if untold:  # what was put in their place was given by nobody
         lines.pop("spacing_source", None)
-    return _listed(path, lines)
+    voltage = f" ({stack.beam_kv:g} kV)" if one_of > 1 and stack.beam_kv else ""
+    return _listed(f"{path}{voltage}", lines)
 
 
 def describe_primitives(path: Path, primitives: Primitives) -> str:
@@ -63,9 +64,11 @@ def describe_heightfields(path: Path, file: HeightfieldFile) -> str:
     return _listed(path, lines)
 
 
-def _listed(path: Path, lines: Mapping[str, str]) -> str:
+def _listed(heading: object, lines: Mapping[str, str]) -> str:
     width = max(len(key) for key in lines)
-    return "\n".join([str(path), *(f"  {key:<{width}}  {value}" for key, value in lines.items())])
+    return "\n".join(
+        [str(heading), *(f"  {key:<{width}}  {value}" for key, value in lines.items())]
+    )
 
 
 def _positions(stack: Stack) -> str:
