@@ -147,6 +147,7 @@ def test_a_step_shows_progress_and_greys_out_run(qtbot, dummy_panel):
     assert runner.cancel_button.isEnabled()
 
     click(qtbot, runner.cancel_button)
+    assert runner.message.text() == "Cancelling…"
     qtbot.wait_until(lambda: not runner.running, timeout=PATIENCE_MS)
     assert "Cancelled" in runner.message.text()
     assert runner.run_button.isEnabled()
@@ -258,6 +259,46 @@ def test_a_step_without_layers_says_what_is_missing(qtbot, sections, sentence, l
         assert not panel.runner.running
         assert panel.runner.message.text() == sentence
     dock.session.close()
+
+
+def test_a_refusal_is_gone_once_what_it_was_about_has_changed(qtbot, session):
+    panel = StepPanel(viewer_with(an_image()), session, DUMMY)
+    qtbot.addWidget(panel)
+    for change in (
+        lambda: panel.images.item(0).setCheckState(Qt.CheckState.Checked),
+        panel.reset_choices,
+    ):
+        panel.images.item(0).setCheckState(Qt.CheckState.Unchecked)
+        click(qtbot, panel.runner.run_button)
+        assert "Load a stack" in panel.runner.message.text()
+        change()
+        assert panel.runner.message.isHidden()
+    panel.images.item(0).setCheckState(Qt.CheckState.Checked)
+    panel.form["outcome"].value = "refuses"
+    run(qtbot, panel)
+    panel.reset_choices()
+    assert "cheese" in panel.runner.message.text(), "not about the layers"
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_the_dock_scrolls_to_what_was_said_and_found(make_napari_viewer, qtbot, refused):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    labels = Stack(np.ones((4, 12, 14), np.uint8), spacing_nm=(10, 2.5, 3), is_labels=True)
+    viewer.add_layer(Layer.create(*to_layer_data(labels, "labels")))
+    panel = open_dock(viewer, "measure")
+    dock = viewer.window.dock_widgets[NAME]
+    dock.resize(dock.width(), 300)
+    if refused:
+        viewer.layers.clear()
+    qtbot.wait(50)
+    dock.verticalScrollBar().setValue(0)
+    run(qtbot, panel)
+    said = panel.runner.message
+    qtbot.wait_until(lambda: said.visibleRegion().boundingRect().height() == said.height())
+    if not refused:
+        assert panel.scores.visibleRegion().boundingRect().height() > 80
+    viewer.close()
 
 
 def test_load_asks_for_what_the_file_does_not_tell(qtbot, session, tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QPoint, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QDockWidget,
     QFrame,
@@ -40,6 +40,8 @@ NAME = "Porescope (Porescope: FIB-SEM tomography)"
 WIDTH_PX = 340
 """Room for the widest section and a scroll bar."""
 HEADING_MS = 1000
+RESULTS_PX = 160
+"""So much of what follows a message is to be seen with it."""
 GROUPS = {
     "": ("project", "load"),
     "Make a sample": ("sample", "heightfield", "simulate"),
@@ -97,6 +99,7 @@ class Dock(QScrollArea):
                 header.toggled.connect(panel.setVisible)
                 header.clicked.connect(lambda checked, name=name: self._toggle(name, checked))
                 panel.help_wanted.connect(lambda page, name=name: self.show_help(page or name))
+                panel.runner.ended.connect(lambda name=name: self._tell(name))
                 panel.setVisible(False)
                 column.addWidget(header)
                 column.addWidget(panel)
@@ -113,6 +116,9 @@ class Dock(QScrollArea):
         self._scrolling = QTimer(self)
         self._scrolling.setSingleShot(True)
         self._scrolling.timeout.connect(self._scroll)
+        self._telling = QTimer(self)
+        self._telling.setSingleShot(True)
+        self._telling.timeout.connect(self._scroll_to_message)
         self.open_section("load")
         self._headings = QTimer(self)
         self._headings.setInterval(HEADING_MS)
@@ -160,6 +166,21 @@ class Dock(QScrollArea):
         if self.opened is not None:
             self.ensureVisible(0, self.panels[self.opened].geometry().bottom(), 0, 0)
             self.ensureVisible(0, self._headers[self.opened].y(), 0, 0)
+
+    def _tell(self, section: str) -> None:
+        """Have a message of a section seen, if that is the one that is open."""
+        if section == self.opened:
+            self._telling.start(0)
+
+    def _scroll_to_message(self) -> None:
+        """Show what was said, and the beginning of what was found."""
+        if self.opened is not None:
+            panel = self.panels[self.opened]
+            message = panel.runner.message
+            top = message.mapTo(self.widget(), QPoint(0, 0)).y()
+            end = min(panel.geometry().bottom(), top + message.height() + RESULTS_PX)
+            self.ensureVisible(0, end, 0, 0)
+            self.ensureVisible(0, top, 0, 0)
 
 
 def open_dock(viewer: napari.viewer.Viewer, section: str) -> Any:

@@ -338,6 +338,7 @@ class StepPanel(Panel):
             if layer.ndim == 3 and CHANNEL not in layer.metadata and not is_map(layer)
         ]
         images = [layer for layer in layers if isinstance(layer, Image) and not layer.rgb]
+        self.runner.forget_refusal()
         earlier = superseded(self.session.taken, images)
         self._proposed = {
             layer.name for layer in images if KEY in layer.metadata and layer not in earlier
@@ -422,7 +423,7 @@ class StepPanel(Panel):
             others = [other for other in self._boxes if other is not boxes]
             self.runner.say(boxes.draw(self.viewer.layers[chosen[0]] if chosen else None, others))
         except PorescopeError as error:
-            self.runner.say(error)
+            self.runner.refuse(error)
 
     def _layers_of(self, use: str, combo: QComboBox) -> list[Layer]:
         name = combo.currentText()
@@ -496,10 +497,12 @@ class StepPanel(Panel):
             self._chosen.pop(name, None)
         else:
             self._chosen[name] = chosen
+        self.runner.forget_refusal()
 
     def _remember_label(self, use: str) -> None:
         combo = self.labels if use == "labels" else self.truth
         self._chosen[use] = combo.currentText()
+        self.runner.forget_refusal()
 
 
 class RecipePanel(Panel):

@@ -120,7 +120,7 @@ class SegmentPanel(StepPanel):
         try:
             layer = self._scribbles() or self._new_scribbles()
         except PorescopeError as error:
-            self.runner.say(error)
+            self.runner.refuse(error)
             return
         self.viewer.dims.ndisplay = 2
         self.viewer.layers.selection.active = layer

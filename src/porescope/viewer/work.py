@@ -282,6 +282,9 @@ class Runner(QWidget):
         Whether there is a Cancel button.
     """
 
+    ended = Signal()
+    """There is something to read: the work has ended, or was refused."""
+
     def __init__(
         self, session: Session, title: str, on_run: Callable[[], None], can_cancel: bool = True
     ) -> None:
@@ -291,6 +294,7 @@ class Runner(QWidget):
         self._on_run = on_run
         self._activity: Any = None
         self._stop: threading.Event | None = None
+        self._refused = False
         self._then: Callable[[Any], None] = lambda result: None
         self._otherwise: Callable[[PorescopeError], None] = lambda error: None
         self._messages = _Messages()
@@ -349,18 +353,31 @@ class Runner(QWidget):
 
     def say(self, told: PorescopeError | str | None) -> None:
         """Show a sentence, an error in red, or nothing."""
+        self._refused = False
         self.message.say(told)
+
+    def refuse(self, error: PorescopeError) -> None:
+        """Say why nothing is begun, until :meth:`forget_refusal`."""
+        self.say(error)
+        self._refused = True
+        self.ended.emit()
+
+    def forget_refusal(self) -> None:
+        """Say no more why nothing was begun, as what it was about has changed."""
+        if self._refused:
+            self.say(None)
 
     def _run(self) -> None:
         try:
             self._on_run()
         except PorescopeError as error:
-            self.say(error)
+            self.refuse(error)
 
     def _cancel(self) -> None:
         if self._stop is not None:
             self._stop.set()
             self.cancel_button.setEnabled(False)
+            self.say("Cancelling…")
 
     def _show_progress(self, what: str, done: int, total: int) -> None:
         self.bar.setRange(0, BAR_STEPS if total else 0)
@@ -372,6 +389,7 @@ class Runner(QWidget):
 
     def _end(self, result: Any, error: PorescopeError | None) -> None:
         self._stop = None
+        self.say(None)
         self._activity.close()
         self.bar.setVisible(False)
         self.cancel_button.setEnabled(False)
@@ -383,3 +401,4 @@ class Runner(QWidget):
         except PorescopeError as told:
             self.say(told)
             self._otherwise(told)
+        self.ended.emit()
