@@ -34,7 +34,7 @@ def example(shape=(5, 40, 56), voltages=1, grey=None):
     data = truth if grey is None else grey
     stacks = [Stack(data.astype(np.float32), SPACING_NM, kv) for kv in range(1, voltages + 1)]
     seen = Seen(stacks, [Levels(0.0, 1.0)] * voltages)
-    return Example(seen, Stack(truth, SPACING_NM, is_labels=True))
+    return Example(seen, Stack(truth, SPACING_NM, is_labels=True), np.arange(shape[0]))
 
 
 def places(shape):
