@@ -261,6 +261,29 @@ def test_a_step_without_layers_says_what_is_missing(qtbot, sections, sentence, l
     dock.session.close()
 
 
+@pytest.mark.parametrize(
+    ("shape", "look", "sentence"),
+    [
+        ((12, 14), {}, "has 2 axes; choose a volume with three"),
+        ((2, 4, 12, 14), {}, "has 4 axes; choose a volume with three"),
+        ((4, 12, 14, 3), {"rgb": True}, "is in colour"),
+        ((4, 12, 14), {}, "What is the voxel size of layer 'odd'?"),
+    ],
+)
+def test_an_image_that_no_step_can_use_is_refused_for_the_right_reason(
+    qtbot, session, shape, look, sentence
+):
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros(shape, np.uint8), name="odd", **look)
+    panel = StepPanel(viewer, session, DUMMY)
+    qtbot.addWidget(panel)
+    assert sentence in run(qtbot, panel)
+    viewer.add_layer(Layer.create(*to_layer_data(an_image(), "2kV")))
+    panel.reset_choices()
+    panel.images.item(panel.images.count() - 1).setCheckState(Qt.CheckState.Unchecked)
+    assert "tick one above" in run(qtbot, panel)
+
+
 def test_a_refusal_is_gone_once_what_it_was_about_has_changed(qtbot, session):
     panel = StepPanel(viewer_with(an_image()), session, DUMMY)
     qtbot.addWidget(panel)

@@ -366,7 +366,7 @@ class StepPanel(Panel):
         # The first that a step uses is what it works on; it can do without the others.
         worked_on, *_ = self.step.uses
         if not (images if worked_on == "images" else labels):
-            raise PorescopeError(MISSING[worked_on])
+            raise self._nothing(worked_on)
         parameters = self.step.parse(self.form.values())
         maps = self._maps()
         images.sort(key=_beam_kv)
@@ -405,6 +405,20 @@ class StepPanel(Panel):
 
         used = [*images, *labels]
         self.runner.start(task, then)
+
+    def _nothing(self, worked_on: str) -> PorescopeError:
+        """Return why there is nothing to work on: no layer that is ticked, or none that fits."""
+        wrong = None
+        if worked_on == "images":
+            for layer in self.viewer.layers:
+                if isinstance(layer, Image) and CHANNEL not in layer.metadata and not is_map(layer):
+                    try:
+                        from_layer(layer)
+                    except PorescopeError as error:
+                        wrong = error
+                    else:
+                        return PorescopeError(MISSING[worked_on])
+        return wrong or PorescopeError(MISSING[worked_on])
 
     def _maps(self) -> dict[str, Layer]:
         """Return the layers of what the step takes besides."""

@@ -17,7 +17,7 @@ from porescope.pipeline.catalogue.segment import MATTERS, SCRIBBLES, SegmentPara
 from porescope.stack import SLICES
 from porescope.viewer.annotation_layers import BRUSH_PX, PORE, SOLID, new_scribbles
 from porescope.viewer.layers import SOLID_COLOUR, from_layer, phase_colours
-from porescope.viewer.panels import MISSING, StepPanel
+from porescope.viewer.panels import StepPanel
 from porescope.viewer.paths import in_a_row
 from porescope.viewer.sample_layers import CHANNEL
 from porescope.viewer.segmentation import Preview, Question, Segmented
@@ -132,7 +132,7 @@ class SegmentPanel(StepPanel):
     def _new_scribbles(self) -> Layer:
         chosen = self.chosen_images()
         if not chosen:
-            raise PorescopeError(MISSING["images"])
+            raise self._nothing("images")
         (layer,) = self.show_layers([new_scribbles(self.viewer.layers[chosen[0]])])
         layer.brush_size = BRUSH_PX
         self.reset_choices()
@@ -193,7 +193,7 @@ class SegmentPanel(StepPanel):
     def _aim(self) -> Question:
         chosen = self.chosen_images()
         if not chosen:
-            raise PorescopeError(MISSING["images"])
+            raise self._nothing("images")
         stacks = tuple(from_layer(self.viewer.layers[name]) for name in chosen)
         first = self.viewer.layers[chosen[0]]
         z = self.viewer.dims.point[SLICES - 3]
