@@ -505,6 +505,18 @@ def test_layers_are_asked_for_what_is_public_alone(show):
             assert show(PublicOnlyProxy(layer))
 
 
+def test_a_sample_that_was_just_made_is_chosen(qtbot, panel, viewer):
+    viewer.add_layer(labels_of(np.ones(SHAPE, np.uint8)))
+    assert panel.sample.currentText() == "spheres"
+    viewer.add_layer(sample_of(name="cubes"))
+    assert panel.sample.currentText() == "cubes"
+    panel.sample.setCurrentText("labels")
+    viewer.add_layer(labels_of(np.ones(SHAPE, np.uint8), name="others"))
+    assert panel.sample.currentText() == "labels"
+    viewer.add_layer(sample_of(name="cylinders"))
+    assert panel.sample.currentText() == "cylinders"
+
+
 def test_only_samples_are_offered(qtbot, panel, viewer):
     viewer.add_image(np.zeros((4, 5, 6)), name="image")
     viewer.add_labels(np.zeros((5, 6), np.uint8), name="flat")

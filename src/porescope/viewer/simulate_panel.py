@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 from napari.layers import Layer
@@ -24,7 +25,7 @@ from porescope.pipeline.step import find_step
 from porescope.stack import SLICES
 from porescope.tracking import Cancel
 from porescope.viewer.form import Form
-from porescope.viewer.layers import LayerData
+from porescope.viewer.layers import KEY, LayerData
 from porescope.viewer.panels import Panel
 from porescope.viewer.readers import workspace_layers
 from porescope.viewer.sample_layers import ask
@@ -85,6 +86,7 @@ class SimulatePanel(Panel):
         self._preview = Preview()
         self._shot: tuple[Layer, Shot] | None = None
         self._layers: list[Layer] = []
+        self._known: WeakSet[Layer] = WeakSet()
         self._to_front = False
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
@@ -109,7 +111,10 @@ class SimulatePanel(Panel):
         self.sample.blockSignals(True)
         self.sample.clear()
         self.sample.addItems(names)
-        if chosen in names:
+        new = self._new_samples()
+        if new and not self.live.isChecked():
+            self.sample.setCurrentText(new[-1].name)
+        elif chosen in names:
             self.sample.setCurrentText(chosen)
         self.sample.blockSignals(False)
         left = [layer for layer in self._layers if layer in self.viewer.layers]
@@ -120,6 +125,17 @@ class SimulatePanel(Panel):
         if gone or (chosen and chosen not in names):
             self.live.setChecked(False)
             self.told.say(None)
+
+    def _new_samples(self) -> list[Layer]:
+        """Return the layers of samples that were just made, each once."""
+        new = [
+            layer
+            for layer in self.viewer.layers
+            if can_be_imaged(layer) and "sample" in layer.metadata.get(KEY, {})
+            if layer not in self._known
+        ]
+        self._known.update(new)
+        return new
 
     def run(self) -> None:
         """Make the stacks in a process of its own."""
