@@ -86,9 +86,10 @@ def test_a_project_reads_back_as_it_was_written(tmp_path):
     [
         ({"porescope_project": 2}, "format 2 of projects.*install a newer Porescope"),
         ({"porescope_project": None}, "damaged"),
-        ({"surprise": 1}, "damaged .surprise"),
-        ({"window": {"zoom": -1}}, "damaged .window.zoom"),
-        ({"window": {"zoom": 1e999}}, "damaged .window.zoom"),
+        ({"surprise": 1}, "damaged at surprise: what stands there makes no sense; take"),
+        ({"window": {"zoom": -1}}, "damaged at window → zoom"),
+        ({"window": {"zoom": 1e999}}, "damaged at window → zoom"),
+        ({"layers": 7}, "damaged at layers: what stands there makes no sense"),
         ({"layers": [{"name": "a", "kind": "image"}]}, "either a source or an annotation"),
         ({"layers": [{"name": "a", "kind": "image", "source": {"path": "../a"}}]}, "within the"),
         (

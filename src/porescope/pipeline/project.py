@@ -274,8 +274,12 @@ def read_project(folder: Path) -> Project:
         project = Project.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "all of it"
-        raise PorescopeError(f"{path} is damaged ({where}: {first['msg']}).") from error
+        where = " → ".join(map(str, first["loc"])) or "its beginning"
+        own = first["type"] == "value_error"  # our words, not pydantic's
+        why = first["ctx"]["error"] if own else "what stands there makes no sense"
+        raise PorescopeError(
+            f"{path} is damaged at {where}: {why}; take it from a backup."
+        ) from error
     own = [source.path for source in project.sources() if not source.is_input]
     drawn = [layer.annotation.folder for layer in project.layers if layer.annotation]
     for name in (*own, *drawn, *(taken.folder for taken in project.steps)):
