@@ -23,6 +23,7 @@ from porescope.viewer.dock import open_dock
 from porescope.viewer.figure import free_path, take_figure, write_figure
 from porescope.viewer.inspect_panel import SECTIONS, InspectPanel
 from porescope.viewer.layers import map_layer, to_layer_data
+from porescope.viewer.panels import NOTHING
 from porescope.viewer.readers import labels_layer
 from porescope.viewer.section_images import Cuts
 from porescope.viewer.sections import CURSOR
@@ -306,6 +307,21 @@ def test_differences_are_a_layer_with_shares_and_worst_slices(qtbot, viewer, pan
     # It is a picture of labels, and no labels to work on.
     panel.reset_choices()
     assert panel.labels.findText("differences") == -1
+
+
+def test_labels_are_not_compared_with_themselves(viewer, panel):
+    for name in ("truth", "first", "second"):
+        add(viewer, some_labels(np.ones(SHAPE, np.uint8)), name)
+
+    def offered():
+        names = [panel.truth.itemText(index) for index in range(panel.truth.count())]
+        return panel.labels.currentText(), [name for name in names if name != NOTHING]
+
+    assert offered() == ("second", ["truth", "first"])
+    panel.labels.setCurrentText("first")
+    assert offered() == ("first", ["truth", "second"])
+    viewer.layers.remove("first")
+    assert offered() == ("second", ["truth"])
 
 
 def test_the_next_worst_place_is_shown_and_marked(qtbot, viewer, panel):

@@ -98,7 +98,9 @@ class DifferencesGroup(QGroupBox):
         """
         labels, truth = self._chosen()
         if labels is None or truth is None or labels is truth:
-            raise PorescopeError("Choose two segmentations above: the labels, and what they face.")
+            raise PorescopeError(
+                "Choose two segmentations above: Labels, and others in Compare with."
+            )
         stack, true = from_layer(labels), from_layer(truth)
         names = labels.name, truth.name
         self.shares.setVisible(False)

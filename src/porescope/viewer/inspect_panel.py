@@ -62,6 +62,7 @@ class InspectPanel(Panel):
         self._chosen: dict[QComboBox, str] = {}
         for combo in (self.labels, self.truth):
             combo.textActivated.connect(lambda name, combo=combo: self._remember(combo, name))
+        self.labels.currentTextChanged.connect(self._offer_truths)
         self.fields.addRow("Labels", self.labels)
         self.fields.addRow("Compare with", self.truth)
 
@@ -100,20 +101,9 @@ class InspectPanel(Panel):
 
     def reset_choices(self) -> None:
         """List the layers there are."""
-        names = [
-            layer.name
-            for layer in reversed(self.viewer.layers)
-            if isinstance(layer, Labels) and is_volume(layer) and not is_map(layer)
-        ]
-        truths = [name for name in names if name.startswith("truth")]
-        found = [name for name in names if name not in truths]
-        offered = {self.labels: [*found, *truths], self.truth: [*truths, NOTHING, *found]}
-        for combo, names in offered.items():
-            chosen = self._chosen.get(combo)
-            combo.clear()
-            combo.addItems(names)
-            if chosen in names:
-                combo.setCurrentText(chosen)
+        found, truths = self._segmentations()
+        self._offer(self.labels, [*found, *truths])
+        self._offer_truths()
         for group in (self.voltages, self.worst):
             group.reset_choices()
 
@@ -166,6 +156,29 @@ class InspectPanel(Panel):
     def _layer(self, name: str) -> Labels | None:
         found = (layer for layer in self.viewer.layers if layer.name == name)
         return next((layer for layer in found if isinstance(layer, Labels)), None)
+
+    def _segmentations(self) -> tuple[list[str], list[str]]:
+        """Return the names of labels, newest first, and of truths."""
+        names = [
+            layer.name
+            for layer in reversed(self.viewer.layers)
+            if isinstance(layer, Labels) and is_volume(layer) and not is_map(layer)
+        ]
+        truths = [name for name in names if name.startswith("truth")]
+        return [name for name in names if name not in truths], truths
+
+    def _offer_truths(self, event: Any = None) -> None:
+        """Offer all labels but those that are looked at, which differ from themselves nowhere."""
+        found, truths = self._segmentations()
+        own = self.labels.currentText()
+        self._offer(self.truth, [name for name in (*truths, NOTHING, *found) if name != own])
+
+    def _offer(self, combo: QComboBox, names: list[str]) -> None:
+        chosen = self._chosen.get(combo)
+        combo.clear()
+        combo.addItems(names)
+        if chosen in names:
+            combo.setCurrentText(chosen)
 
     def _remember(self, combo: QComboBox, name: str) -> None:
         self._chosen[combo] = name
