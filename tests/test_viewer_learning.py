@@ -133,10 +133,10 @@ def test_a_forest_learns_from_the_layer_and_its_scribbles_are_no_labels(qtbot, v
     click(qtbot, segment.paint_pore)
     scribble(viewer.layers["scribbles"], phases(), 2)
     assert "Made labels" in run(qtbot, segment)
-    assert np.mean(viewer.layers["labels"].data == phases()) > 0.97
-    assert segment.labels.itemText(0) == "labels"
+    assert np.mean(viewer.layers["labels forest"].data == phases()) > 0.97
+    assert segment.labels.itemText(0) == "labels forest"
     add(viewer, Stack(np.zeros((6, 40, 40), np.uint8), SPACING, is_labels=True), "scribbles 2")
-    assert segment.labels.itemText(0) == "labels"
+    assert segment.labels.itemText(0) == "labels forest"
 
 
 def test_a_preview_follows_the_slider_and_the_strokes(qtbot, viewer, segment):
@@ -177,7 +177,7 @@ def test_a_preview_is_what_the_whole_stack_becomes(qtbot, viewer, segment):
     seen = viewer.layers["preview labels"].data[0].copy()
     run(qtbot, segment)
     assert not segment.live.isChecked()
-    assert np.array_equal(viewer.layers["labels"].data[2], seen)
+    assert np.array_equal(viewer.layers["labels otsu"].data[2], seen)
 
 
 def test_the_slice_at_the_slider_must_be_one(qtbot, viewer, segment):
@@ -376,7 +376,7 @@ def test_a_network_segments_in_the_preview_as_in_the_whole_stack(qtbot, session,
     wait_for(qtbot, segment.told, "Slice 5:")
     seen = viewer.layers["preview labels"].data[0].copy()
     assert "Made probability, labels" in run(qtbot, segment)
-    assert np.array_equal(viewer.layers["labels"].data[5], seen)
+    assert np.array_equal(viewer.layers[f"labels {segment.form['method'].value}"].data[5], seen)
     assert not viewer.layers["probability"].visible
     assert viewer.layers["1kV"].visible
 

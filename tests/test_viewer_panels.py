@@ -106,8 +106,9 @@ def test_from_load_to_measure(make_napari_viewer, qtbot, voltages):
 
     segment = dock.open_section("segment")
     segment.form["method"].value = "otsu"
-    assert "Made labels" in run(qtbot, segment)
-    labels = viewer.layers["labels"]
+    said = run(qtbot, segment)
+    assert said == "Made labels otsu from 1kV aligned, 2kV aligned, 4kV aligned."
+    labels = viewer.layers["labels otsu"]
     assert isinstance(labels, Labels)
     assert labels.data.shape == aligned.data.shape
     assert np.allclose(labels.translate, aligned.translate)

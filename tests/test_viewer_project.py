@@ -122,7 +122,7 @@ def test_the_whole_way_is_saved_and_opened_again(clicker, tmp_path, voltages, qt
     viewer = first.viewer
     viewer.layers["1kV aligned"].contrast_limits = (20, 200)
     viewer.layers["1kV aligned"].colormap = "magma"
-    viewer.layers["labels"].opacity = 0.25
+    viewer.layers["labels kmeans"].opacity = 0.25
     viewer.layers["labels on grid"].name = "pores"
     viewer.layers["2kV aligned"].visible = False
     viewer.layers.move(0, 3)
@@ -144,7 +144,7 @@ def test_the_whole_way_is_saved_and_opened_again(clicker, tmp_path, voltages, qt
         assert np.array_equal(layer.data, data[layer.name]), layer.name
     assert viewer.layers["1kV aligned"].contrast_limits == [20, 200]
     assert viewer.layers["1kV aligned"].colormap.name == "magma"
-    assert viewer.layers["labels"].opacity == 0.25
+    assert viewer.layers["labels kmeans"].opacity == 0.25
     assert viewer.dims.point[0] == pytest.approx(20, abs=2.5)
     assert viewer.scene.camera.zoom == 3.5
     assert second.dock.opened == "measure"
@@ -189,11 +189,11 @@ def test_corrected_labels_are_replayed_as_they_were_used(clicker, tmp_path, volt
     it = clicker()
     it.load(voltages)
     it.step("segment", method="otsu")
-    labels = it.viewer.layers["labels"]
+    labels = it.viewer.layers["labels otsu"]
     paint(labels, 2, label=1)
     it.step("slices", interpolation="linear")
     paint(labels, 3, label=0)  # later, and not in what the slices were made of
-    with pytest.raises(PorescopeError, match="'labels' is so far only in the temporary folder"):
+    with pytest.raises(PorescopeError, match="'labels otsu' is so far only in the temp"):
         it.project.recipe()
     it.save_as(tmp_path / "it.porescope")
     recipe = it.project.recipe()

@@ -179,7 +179,7 @@ def follow(tour: Tour, work: Path) -> None:
     tour.take("preview")
     tour.run("segment", segment.runner)
 
-    labels = viewer.layers["labels"]
+    labels = viewer.layers["labels late-fusion"]
     for name in ("2kV placed", "4kV placed"):
         viewer.layers[name].visible = False
 

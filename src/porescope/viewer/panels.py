@@ -36,7 +36,7 @@ from porescope.pipeline.project import RESULTS, USED, Source, Taken, Used
 from porescope.pipeline.recipe import read_recipe
 from porescope.pipeline.report import explained
 from porescope.pipeline.run import Report, run_recipe, run_step, work_folder
-from porescope.pipeline.step import Step
+from porescope.pipeline.step import Parameters, Step
 from porescope.pipeline.workspace import ZARR, Workspace, load_workspace
 from porescope.stack import Stack
 from porescope.tracking import Cancel
@@ -368,6 +368,7 @@ class StepPanel(Panel):
         if not (images if worked_on == "images" else labels):
             raise self._nothing(worked_on)
         parameters = self.step.parse(self.form.values())
+        suffix = f" {self._made(parameters)}".rstrip()
         maps = self._maps()
         images.sort(key=_beam_kv)
         workspace = Workspace(
@@ -389,7 +390,7 @@ class StepPanel(Panel):
 
         def task(report: Report, cancel: Cancel) -> tuple[Workspace, list[LayerData]]:
             made, _ = load_workspace(job(report, cancel))
-            return made, workspace_layers(made, place, f" {self.step.made}".rstrip())
+            return made, workspace_layers(made, place, suffix)
 
         def then(result: tuple[Workspace, list[LayerData]]) -> None:
             before = set(self.viewer.layers)
@@ -419,6 +420,10 @@ class StepPanel(Panel):
                     else:
                         return PorescopeError(MISSING[worked_on])
         return wrong or PorescopeError(MISSING[worked_on])
+
+    def _made(self, parameters: Parameters) -> str:
+        """Return what volumes are called that were made, after their name."""
+        return self.step.made
 
     def _maps(self) -> dict[str, Layer]:
         """Return the layers of what the step takes besides."""

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QPushButton, QWidg
 
 from porescope.errors import PorescopeError
 from porescope.pipeline.catalogue.segment import MATTERS, SCRIBBLES, SegmentParameters
+from porescope.pipeline.step import Parameters
 from porescope.stack import SLICES
 from porescope.viewer.annotation_layers import BRUSH_PX, PORE, SOLID, new_scribbles
 from porescope.viewer.layers import SOLID_COLOUR, from_layer, phase_colours
@@ -95,6 +96,10 @@ class SegmentPanel(StepPanel):
             raise PorescopeError("Paint some pore and some solid, and the forest learns from it.")
         self.live.setChecked(False)
         super().run()
+
+    def _made(self, parameters: Parameters) -> str:
+        assert isinstance(parameters, SegmentParameters)
+        return parameters.method
 
     def _maps(self) -> dict[str, Layer]:
         layer = self._scribbles()
