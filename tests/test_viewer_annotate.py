@@ -490,6 +490,7 @@ def test_corrections_become_a_sample_and_train_is_filled_in(correcting):
     assert train.form["start"].value == "gold-epoxy"
     assert train.form["validation"].value == 0
     (folder,) = train.inputs.paths()
+    assert train.inputs.item(0).toolTip() == str(folder)
     assert "2 corrected slices" in train.runner.message.text()
     assert "No network" not in train.runner.message.text()
     sample = read_sample(folder)

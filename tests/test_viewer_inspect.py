@@ -331,7 +331,7 @@ def test_the_next_worst_place_is_shown_and_marked(qtbot, viewer, panel):
     stack = Stack(data=values, spacing_nm=SPACING_NM, slice_z_nm=Z_NM)
     viewer.add_layer(Layer.create(*map_layer(stack, "probability")))
     group = panel.worst
-    assert group.map.currentText() == "probability"
+    assert group.map.currentText() == group.map.toolTip() == "probability"
     group.size_nm.setValue(40)
     click(qtbot, group.runner.run_button)
     ended(qtbot, group.runner)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -31,6 +32,10 @@ class PathList(QListWidget):
         self.setMaximumHeight(LIST_PX)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setAcceptDrops(True)
+        # Paths begin alike; how they end tells them apart.
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.model().rowsInserted.connect(self._tell_whole)
 
     def paths(self) -> list[Path]:
         """Return what is listed."""
@@ -59,6 +64,10 @@ class PathList(QListWidget):
         """List what was dropped."""
         self.addItems([url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()])
         event.acceptProposedAction()
+
+    def _tell_whole(self, parent: Any, first: int, last: int) -> None:
+        for row in range(first, last + 1):
+            self.item(row).setToolTip(self.item(row).text())
 
     def _remove(self) -> None:
         for item in self.selectedItems():

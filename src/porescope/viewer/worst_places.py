@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.layers import Layer, Points
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QGroupBox, QPushButton
 
 from porescope.errors import PorescopeError
@@ -47,6 +48,7 @@ class WorstPlacesGroup(QGroupBox):
         self._viewer = viewer
         self.map = QComboBox()
         self.map.currentTextChanged.connect(self._choose)
+        self.map.view().setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.size_nm = QDoubleSpinBox()
         self.size_nm.setDecimals(0)
         self.size_nm.setRange(1, 1e6)
@@ -120,6 +122,7 @@ class WorstPlacesGroup(QGroupBox):
     def _choose(self, event: object = None) -> None:
         """Offer a size that fits the map."""
         self._forget()
+        self.map.setToolTip(self.map.currentText())
         layer = self._chosen()
         self.size_nm.setEnabled(layer is not None)
         if layer is not None:
