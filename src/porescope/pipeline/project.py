@@ -275,8 +275,8 @@ def read_project(folder: Path) -> Project:
     except ValidationError as error:
         first = error.errors()[0]
         where = " → ".join(map(str, first["loc"])) or "its beginning"
-        own = first["type"] == "value_error"  # our words, not pydantic's
-        why = first["ctx"]["error"] if own else "what stands there makes no sense"
+        in_words = first["type"] == "value_error"  # ours, not pydantic's
+        why = first["ctx"]["error"] if in_words else "what stands there makes no sense"
         raise PorescopeError(
             f"{path} is damaged at {where}: {why}; take it from a backup."
         ) from error
