@@ -154,7 +154,7 @@ def test_a_list_without_a_size_reaches_as_far_as_its_primitives(tmp_path):
         ),
         ("spheres", {"seed": "1.5"}, r"seed is '1.5', but must be a whole number\."),
         ("spheres", {"seed": "9" * 5000}, r"seed is '9{79}, but must be a smaller number\."),
-        ("spheres", {"shape": 5}, r"shape is 5, but must be several values\."),
+        ("spheres", {"shape": 5}, "shape is 5, but must be several values: number of voxels"),
         ("paper", {"name": "sphere"}, "no sample 'sphere'; names look like"),
         ("list", {}, "Sample list needs path"),
         ("list", {"path": "nowhere.txt"}, "nowhere.txt"),
