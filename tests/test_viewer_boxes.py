@@ -153,7 +153,7 @@ def test_boxes_leave_the_picture_when_the_step_has_run(panel_of, qtbot):
     (layer,) = shapes(panel)
     panel.runner.run_button.click()
     qtbot.waitUntil(lambda: not panel.runner.running, timeout=60000)
-    assert panel.runner.message.text() == "Made 2kV cropped."
+    assert panel.runner.message.text() == "Made 2kV cropped from 2kV."
     assert not layer.visible
     assert panel.form["region"].value == "40, 60, 80, 120"
     press(panel, "region")

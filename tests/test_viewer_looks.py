@@ -10,7 +10,6 @@ import pytest
 pytest.importorskip("napari", reason="napari is not installed")
 if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     pytest.skip("windows need a display; try xvfb-run", allow_module_level=True)
-from napari import Viewer
 from napari.layers import Layer
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import (
@@ -34,13 +33,12 @@ PATIENCE_MS = 60_000
 SLACK_PX = 1
 
 
-@pytest.fixture(scope="module")
-def window(qapp):
-    viewer = Viewer()
+@pytest.fixture
+def window(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
     viewer.window.resize(1280, 800)
     open_dock(viewer, "load")
-    yield viewer
-    viewer.close()
+    return viewer
 
 
 @pytest.fixture
