@@ -8,7 +8,7 @@ import dask.array
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from porescope import Stack
@@ -68,6 +68,7 @@ def assert_same(stack, other):
 
 
 @settings(max_examples=150, deadline=None)
+@example(stack=Stack(np.zeros((1, 1, 1), bool), (1, 1, 1), detector=""), suffix=".ome.tif")
 @given(stack=stacks(), suffix=st.sampled_from(FORMATS))
 def test_every_number_survives(stack, suffix, tmp_path_factory):
     path = tmp_path_factory.mktemp("round") / f"stack{suffix}"

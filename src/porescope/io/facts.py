@@ -83,7 +83,7 @@ class Facts:
             spacing_nm=(z, y, x),
             beam_kv=self.beam_kv if self.beam_kv is not None else other.beam_kv,
             slice_z_nm=self.slice_z_nm if self.slice_z_nm is not None else other.slice_z_nm,
-            detector=self.detector or other.detector,
+            detector=self.detector if self.detector is not None else other.detector,
             metadata={**other.metadata, **self.metadata},
             history=self.history or other.history,
             origin_yx_nm=self.origin_yx_nm if any(self.origin_yx_nm) else other.origin_yx_nm,
