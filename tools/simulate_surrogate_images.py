@@ -61,6 +61,8 @@ class Part:
     halves : int
         An image in so many independent parts, which tell its noise.
     cubes : bool
+    wide : bool
+        With emptier samples of larger bodies, into which the view is deep.
     """
 
     count: int
@@ -70,6 +72,7 @@ class Part:
     electrons: tuple[int, int, int] = (50, 50, 30)
     halves: int = 1
     cubes: bool = False
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Gold:
 PARTS = {
     "training": Part(214, 128, 0),
     "validation": Part(25, 128, 1_000_000),
+    "training-wide": Part(1500, 128, 7_000_000, electrons=(20, 20, 12), wide=True),
     "gold-training": Gold(30, 5_000_000),
     "gold-validation": Gold(8, 6_000_000),
     "cubes": Part(12, 64, 2_000_000, (2.0,), (0, 500, 0), 2, True),
@@ -106,13 +110,14 @@ def draw(index, part, random):
         edge = ((20, 30), (60, 100))[index % 2]
         porosity = (0.3, 0.5, 0.7)[index // 2 % 3]
         return boolean_model("cube", porosity=porosity, shape=shape, edge=edge, seed=seed)
-    porosity = random.uniform(0.3, 0.7)
+    porosity = random.uniform(0.3, 0.85 if part.wide else 0.7)
+    largest = 60 if part.wide else 30
     if random.random() < 0.4:
-        radius = log_uniform(random, 10, 30)
+        radius = log_uniform(random, 10, largest)
         return boolean_model(
             "sphere", porosity=porosity, shape=shape, radius=(radius, 1.6 * radius), seed=seed
         )
-    radius = log_uniform(random, 5, 30)
+    radius = log_uniform(random, 5, largest)
     height = log_uniform(random, 100, 300)
     return boolean_model(
         "cylinder",
