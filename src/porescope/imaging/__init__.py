@@ -1,5 +1,6 @@
 """From a sample to an image of it."""
 
+from porescope.imaging.backscatter_formula import hunger_kuechler
 from porescope.imaging.detectors import Detector, detector_names
 from porescope.imaging.electron_sample import ElectronSample, electron_sample
 from porescope.imaging.heightfield import HeightField, extract_heightfield
@@ -18,6 +19,7 @@ __all__ = [
     "detector_names",
     "electron_sample",
     "extract_heightfield",
+    "hunger_kuechler",
     "load_surrogate",
     "material_names",
     "secondary_yield",
