@@ -133,6 +133,11 @@ class Stack:
             raise PorescopeError(f"Slice {index} holds values that are not numbers; mend it first.")
         return image
 
+    def nearest_slices(self, z_nm: float | np.ndarray) -> np.ndarray:
+        """Return which slice was cut nearest to each of some depths in nm."""
+        away_nm = np.abs(np.asarray(z_nm)[..., np.newaxis] - self.slice_z_nm)
+        return np.asarray(away_nm.argmin(axis=-1))
+
     def map_slices(self, change: Callable[[np.ndarray, int], np.ndarray]) -> Stack:
         """Return the stack with every slice changed, lazily where its data are lazy.
 

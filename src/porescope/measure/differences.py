@@ -167,8 +167,7 @@ def _overlap(labels: Stack, truth: Stack, axis: int) -> tuple[slice, slice]:
 
 def _nearest_slices(labels: Stack, truth: Stack) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Return for each slice the nearest of the truth, and whether that is near enough."""
-    away_nm = np.abs(labels.slice_z_nm[:, np.newaxis] - truth.slice_z_nm)
-    nearest = away_nm.argmin(axis=1)
+    nearest = truth.nearest_slices(labels.slice_z_nm)
+    away_nm = np.abs(labels.slice_z_nm - truth.slice_z_nm[nearest])
     half_nm = max(labels.spacing_nm[SLICES], truth.spacing_nm[SLICES]) / 2
-    near = away_nm[np.arange(len(nearest)), nearest] <= half_nm * (1 + SAME_PLACE)
-    return nearest, near
+    return nearest, away_nm <= half_nm * (1 + SAME_PLACE)

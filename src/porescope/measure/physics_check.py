@@ -345,7 +345,7 @@ def _volume(
     filled = placed
     if not known.all():
         filled = interpolate(placed, known, interpolation, spacing_nm=voxel_nm, is_labels=True)
-    nearest = abs(labels.slice_z_nm[:, np.newaxis] - first.slice_z_nm).argmin(axis=0)
+    nearest = labels.nearest_slices(first.slice_z_nm)
     away_nm = abs(labels.slice_z_nm[nearest] - first.slice_z_nm)
     if away_nm.max() > plane_nm / 2:
         raise PorescopeError(

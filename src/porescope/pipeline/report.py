@@ -168,7 +168,7 @@ def _middle(workspace: Workspace) -> Figure:
         ax.imshow(plane, cmap="gray", vmin=low, vmax=high, extent=extent)
         labels = workspace.labels
         if labels is not None and labels.shape[1:] == image.shape[1:]:
-            nearest = int(np.abs(labels.slice_z_nm - image.slice_z_nm[middle]).argmin())
+            nearest = int(labels.nearest_slices(image.slice_z_nm[middle]))
             solid = np.asarray(labels.data[nearest]) > 0
             # Matplotlib draws no contour through a single row or column.
             if min(solid.shape) > 1 and solid.any() and not solid.all():

@@ -128,8 +128,7 @@ def slices_shown(truth: Stack, stack: Stack) -> NDArray[np.int64]:
     """Return which slice of a stack lies nearest to each slice of the truth."""
     if truth.shape == stack.shape:
         return np.arange(stack.shape[SLICES])
-    away_nm = abs(truth.slice_z_nm[:, np.newaxis] - stack.slice_z_nm)
-    return away_nm.argmin(axis=1)
+    return stack.nearest_slices(truth.slice_z_nm)
 
 
 def shows_slices_of(truth: Stack, stack: Stack) -> bool:

@@ -42,12 +42,12 @@ from porescope.viewer.annotation_layers import (
     new_corrections,
     new_scribbles,
 )
-from porescope.viewer.layers import KEY, LayerData, from_layer, is_map
+from porescope.viewer.choices import layer_named, offer
+from porescope.viewer.layers import KEY, LayerData, from_layer, is_stack
 from porescope.viewer.mouse import Drag, InPlaceOf
 from porescope.viewer.panels import Panel
 from porescope.viewer.paths import in_a_row
 from porescope.viewer.planes import PLANES, show_plane, show_slice, shown_axis, shown_index
-from porescope.viewer.sample_layers import CHANNEL
 from porescope.viewer.slice_list import SliceList
 from porescope.viewer.smart_brush import Greys, ShownGreys, SmartBrush
 from porescope.viewer.strokes import Strokes
@@ -98,8 +98,8 @@ class AnnotatePanel(Panel):
         self.correct.setToolTip(
             "A copy of the segmentation, to be corrected; the segmentation stays."
         )
-        self.begin.clicked.connect(lambda: self._say_if_wrong(self._begin))
-        self.correct.clicked.connect(lambda: self._say_if_wrong(self._correct))
+        self.begin.clicked.connect(self.guarded(self._begin))
+        self.correct.clicked.connect(self.guarded(self._correct))
         self.plane = QComboBox()
         self.plane.addItems(list(PLANES))
         self.plane.activated.connect(self._choose_plane)
@@ -172,13 +172,16 @@ class AnnotatePanel(Panel):
 
     def reset_choices(self) -> None:
         """List the layers there are, and let go of those that are gone."""
-        volumes = [layer for layer in reversed(self.viewer.layers) if _is_volume(layer)]
+        volumes = [layer for layer in reversed(self.viewer.layers) if is_stack(layer)]
         images = [layer.name for layer in volumes if isinstance(layer, Image)]
         drawn = [layer.name for layer in volumes if _can_paint(layer)]
         found = [each.name for each in volumes if isinstance(each, Labels)]
-        _offer(self.image, images)
-        _offer(self.segmented, [name for name in found if name not in drawn])
-        _offer(self.annotation, drawn)
+        for choice, names in (
+            (self.image, images),
+            (self.segmented, [name for name in found if name not in drawn]),
+            (self.annotation, drawn),
+        ):
+            offer(choice, names, choice.currentText())
         for layer in set(self._watched) - set(self.viewer.layers):
             self._watched.pop(layer).close()
             self._edited.pop(layer, None)
@@ -233,14 +236,7 @@ class AnnotatePanel(Panel):
         return self._layer
 
     def _chosen(self, combo: QComboBox) -> Layer | None:
-        name = combo.currentText()
-        return next((layer for layer in self.viewer.layers if layer.name == name), None)
-
-    def _say_if_wrong(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except PorescopeError as error:
-            self.runner.say(error)
+        return layer_named(self.viewer, combo.currentText())
 
     def _begin(self) -> None:
         image = self._chosen(self.image)
@@ -583,7 +579,7 @@ class AnnotatePanel(Panel):
         found: dict[float, Layer] = {}
         for image in self.viewer.layers:
             beam_kv = image.metadata.get(KEY, {}).get("beam_kv")
-            fits = isinstance(image, Image) and _is_volume(image) and beam_kv is not None
+            fits = isinstance(image, Image) and is_stack(image) and beam_kv is not None
             if fits and image.data.shape == layer.data.shape:
                 found[beam_kv] = image
         return list(found.values())
@@ -610,12 +606,6 @@ def _let_go(held: ExitStack, window: ExitStack, watched: dict[Layer, Strokes]) -
     for strokes in watched.values():
         strokes.close()
     watched.clear()
-
-
-def _is_volume(layer: Layer) -> bool:
-    if layer.ndim != 3 or CHANNEL in layer.metadata or is_map(layer):
-        return False
-    return isinstance(layer, Labels) or (isinstance(layer, Image) and not layer.rgb)
 
 
 def _can_paint(layer: Layer) -> bool:
@@ -655,16 +645,6 @@ def _where(edit: Edit, back: bool) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"
-
-
-def _offer(combo: QComboBox, names: list[str]) -> None:
-    """List names; the chosen one stays where it is still there, and else the first is chosen."""
-    chosen = combo.currentText()
-    combo.blockSignals(True)
-    combo.clear()
-    combo.addItems(names)
-    combo.setCurrentText(chosen if chosen in names else next(iter(names), ""))
-    combo.blockSignals(False)
 
 
 def _tool(name: str, hint: str) -> QPushButton:

@@ -41,7 +41,7 @@ def cursor_nm(viewer: ViewerModel, layer: Layer, stack: Stack) -> NDArray[np.flo
 
 def move_cursor(viewer: ViewerModel, layer: Layer, stack: Stack, place_nm: list[float]) -> None:
     """Put the cursor on a place (z, y, x) in nm; the slice is the nearest."""
-    z = float(np.abs(stack.slice_z_nm - place_nm[0]).argmin())
+    z = float(stack.nearest_slices(place_nm[0]))
     y, x = (
         (place_nm[axis] - stack.origin_yx_nm[axis - ROWS]) / stack.spacing_nm[axis]
         for axis in (ROWS, COLUMNS)

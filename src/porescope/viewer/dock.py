@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 NAME = "Porescope (Porescope: FIB-SEM tomography)"
 WIDTH_PX = 340
 """Room for the widest section and a scroll bar."""
-HEADING_MS = 1000
 RESULTS_PX = 160
 """So much of what follows a message is to be seen with it."""
 GROUPS = {
@@ -70,10 +69,11 @@ class Dock(QScrollArea):
         # This widget is gone by then, and Qt would keep a bound method only weakly.
         self.destroyed.connect(lambda: session.close())
         self.panels: dict[str, Panel] = {}
+        project = ProjectPanel(
+            napari_viewer, session, self.panels, lambda: self.opened, self.open_section
+        )
         made: dict[str, Panel] = {
-            "project": ProjectPanel(
-                napari_viewer, session, self.panels, lambda: self.opened, self.open_section
-            ),
+            "project": project,
             "load": LoadPanel(napari_viewer, session),
             "sample": SamplePanel(napari_viewer, session),
             "heightfield": HeightfieldPanel(napari_viewer, session),
@@ -88,6 +88,7 @@ class Dock(QScrollArea):
                 made[name] = OWN_PANELS.get(name, StepPanel)(napari_viewer, session, step)
         self.panels |= {name: made[name] for names in GROUPS.values() for name in names}
         self._headers = {name: _header(name) for name in self.panels}
+        project.headed.connect(self._headers["project"].setText)
 
         column = QVBoxLayout()
         column.setSpacing(2)
@@ -120,21 +121,11 @@ class Dock(QScrollArea):
         self._telling.setSingleShot(True)
         self._telling.timeout.connect(self._scroll_to_message)
         self.open_section("load")
-        self._headings = QTimer(self)
-        self._headings.setInterval(HEADING_MS)
-        self._headings.timeout.connect(self._head)
-        self._headings.start()
 
     @property
     def opened(self) -> str | None:
         """The section that is open, if any."""
         return next((name for name, head in self._headers.items() if head.isChecked()), None)
-
-    def _head(self) -> None:
-        """Say above all sections where the work is kept."""
-        project = self.panels["project"]
-        assert isinstance(project, ProjectPanel)
-        self._headers["project"].setText(project.heading)
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt calls it so)
         """Leave most of the window to the picture."""

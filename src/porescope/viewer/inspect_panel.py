@@ -12,12 +12,13 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QGroupBox, QLabel, QLineEdit, Q
 
 from porescope.pipeline.run import Report
 from porescope.tracking import Cancel
+from porescope.viewer.choices import layer_named, offer
 from porescope.viewer.differences import DifferencesGroup
 from porescope.viewer.figure import free_path, offered_path, take_figure, write_figure
-from porescope.viewer.layers import is_map
+from porescope.viewer.layers import is_map, is_volume
 from porescope.viewer.overlay import KEYS, OverlayKeys
 from porescope.viewer.panels import NOTHING, Panel
-from porescope.viewer.sections import Sections, is_volume
+from porescope.viewer.sections import Sections
 from porescope.viewer.side_by_side import SideBySide
 from porescope.viewer.surface import SurfaceGroup
 from porescope.viewer.work import Session
@@ -102,7 +103,7 @@ class InspectPanel(Panel):
     def reset_choices(self) -> None:
         """List the layers there are."""
         found, truths = self._segmentations()
-        self._offer(self.labels, [*found, *truths])
+        offer(self.labels, [*found, *truths], self._chosen.get(self.labels))
         self._offer_truths()
         for group in (self.voltages, self.worst):
             group.reset_choices()
@@ -154,8 +155,8 @@ class InspectPanel(Panel):
         return self._layer(self.truth.currentText())
 
     def _layer(self, name: str) -> Labels | None:
-        found = (layer for layer in self.viewer.layers if layer.name == name)
-        return next((layer for layer in found if isinstance(layer, Labels)), None)
+        layer = layer_named(self.viewer, name)
+        return layer if isinstance(layer, Labels) else None
 
     def _segmentations(self) -> tuple[list[str], list[str]]:
         """Return the names of labels, newest first, and of truths."""
@@ -171,14 +172,8 @@ class InspectPanel(Panel):
         """Offer all labels but those that are looked at, which differ from themselves nowhere."""
         found, truths = self._segmentations()
         own = self.labels.currentText()
-        self._offer(self.truth, [name for name in (*truths, NOTHING, *found) if name != own])
-
-    def _offer(self, combo: QComboBox, names: list[str]) -> None:
-        chosen = self._chosen.get(combo)
-        combo.clear()
-        combo.addItems(names)
-        if chosen in names:
-            combo.setCurrentText(chosen)
+        names = [name for name in (*truths, NOTHING, *found) if name != own]
+        offer(self.truth, names, self._chosen.get(self.truth))
 
     def _remember(self, combo: QComboBox, name: str) -> None:
         self._chosen[combo] = name

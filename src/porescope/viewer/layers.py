@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 AXES = ("z", "y", "x")
 KEY = "porescope"
+CHANNEL = "porescope heightfield"
+"""Key in the metadata of layers for the eye alone: a heightfield, a preview."""
 # Amber and blue stand out from grey and from each other, also for colour-blind eyes.
 SOLID_COLOUR = "#ffb000"
 TRUTH_COLOUR = "#4aa3ff"
@@ -111,6 +113,19 @@ def _map_look(name: str) -> dict[str, Any]:
 def is_map(layer: Layer) -> bool:
     """Whether a layer shows a map of a workspace, and no image to work on."""
     return bool(layer.metadata.get(KEY, {}).get("is_map"))
+
+
+def is_volume(layer: Layer) -> bool:
+    """Whether a layer is an image in grey, or labels, with three axes."""
+    from napari.layers import Image, Labels
+
+    grey = isinstance(layer, Labels) or (isinstance(layer, Image) and not layer.rgb)
+    return grey and layer.ndim == 3
+
+
+def is_stack(layer: Layer) -> bool:
+    """Whether a layer is a volume to work on, neither a map nor there for the eye alone."""
+    return is_volume(layer) and CHANNEL not in layer.metadata and not is_map(layer)
 
 
 def phase_colours(solid: str) -> dict[int | None, str]:

@@ -24,7 +24,7 @@ from porescope.pipeline.project import (
 from porescope.pipeline.run import Report
 from porescope.pipeline.workspace import INDEX
 from porescope.tracking import Cancel, track
-from porescope.viewer.layers import LayerData
+from porescope.viewer.layers import KEY, LayerData
 from porescope.viewer.readers import read_layers
 from porescope.viewer.sources import with_source
 
@@ -144,11 +144,11 @@ class _Reading:
             place = place_of(source.path, self._folder)
             self._read[whole] = read_layers(place, source.spacing_nm, source.beam_kv)
         for data, attributes, kind in self._read[whole]:
-            told = attributes["metadata"]["porescope"]
+            told = attributes["metadata"][KEY]
             if told["source"]["volume"] == source.volume:
                 # What is painted on one layer must not show on another.
                 own = np.array(data) if isinstance(data, np.ndarray) and kind == "labels" else data
-                metadata = {"metadata": {"porescope": dict(told)}}
+                metadata = {"metadata": {KEY: dict(told)}}
                 return with_source((own, attributes | metadata, kind), source)
         raise PorescopeError(f"{source.path} holds no {source.volume} any more.")
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,14 +41,23 @@ from porescope.pipeline.workspace import ZARR, Workspace, load_workspace
 from porescope.stack import Stack
 from porescope.tracking import Cancel
 from porescope.viewer.boxes import COLOURS, Boxes
+from porescope.viewer.choices import offer
 from porescope.viewer.curves import Curves
 from porescope.viewer.flicker import Flicker
 from porescope.viewer.form import Form, label
 from porescope.viewer.help import LINK_COLOUR, TUTORIAL
-from porescope.viewer.layers import KEY, LayerData, from_layer, is_map, label_features, marks_layer
+from porescope.viewer.layers import (
+    CHANNEL,
+    KEY,
+    LayerData,
+    from_layer,
+    is_map,
+    is_stack,
+    label_features,
+    marks_layer,
+)
 from porescope.viewer.paths import PathList, in_a_row, with_choosers
 from porescope.viewer.readers import read_layers, workspace_layers
-from porescope.viewer.sample_layers import CHANNEL
 from porescope.viewer.samples import gold_with_truth
 from porescope.viewer.sources import as_read, source_of
 from porescope.viewer.tables import Tables
@@ -153,6 +162,17 @@ class Panel(QWidget):
         form, inside = getattr(self, "form", None), values.get(FORM)
         if isinstance(form, Form) and isinstance(inside, Mapping):
             form.fill(inside)
+
+    def guarded(self, action: Callable[[], None]) -> Callable[[], None]:
+        """Return an action of a button whose errors are a sentence."""
+
+        def act() -> None:
+            try:
+                action()
+            except PorescopeError as error:
+                self.runner.say(error)
+
+        return act
 
     def show_layers(self, layers: Iterable[LayerData]) -> list[Layer]:
         """Add layers to the window."""
@@ -332,12 +352,8 @@ class StepPanel(Panel):
 
     def reset_choices(self) -> None:
         """List the layers there are; the newest images and labels and the truth are chosen."""
-        layers = [
-            layer
-            for layer in self.viewer.layers
-            if layer.ndim == 3 and CHANNEL not in layer.metadata and not is_map(layer)
-        ]
-        images = [layer for layer in layers if isinstance(layer, Image) and not layer.rgb]
+        layers = [layer for layer in self.viewer.layers if is_stack(layer)]
+        images = [layer for layer in layers if isinstance(layer, Image)]
         self.runner.forget_refusal()
         earlier = superseded(self.session.taken, images)
         self._proposed = {
@@ -356,8 +372,8 @@ class StepPanel(Panel):
         truths = [name for name in labels if name.startswith("truth")]
         drawn = [name for name in labels if name.startswith(SCRIBBLES)]
         found = [name for name in labels if name not in (*truths, *drawn)]
-        _offer(self.labels, [*found, *truths, NOTHING], self._chosen.get("labels"))
-        _offer(self.truth, [*truths, NOTHING, *found], self._chosen.get("truth"))
+        offer(self.labels, [*found, *truths, NOTHING], self._chosen.get("labels"))
+        offer(self.truth, [*truths, NOTHING, *found], self._chosen.get("truth"))
 
     def run(self) -> None:
         """Run the step on the chosen layers in a process of its own."""
@@ -636,12 +652,6 @@ def superseded(steps: Sequence[Taken], images: Sequence[Layer]) -> set[Layer]:
 
 def _beam_kv(layer: Layer) -> float:
     return layer.metadata.get(KEY, {}).get("beam_kv") or 0.0
-
-
-def _offer(combo: QComboBox, names: list[str], chosen: str | None) -> None:
-    combo.clear()
-    combo.addItems(names)
-    combo.setCurrentText(chosen if chosen in names else names[0])
 
 
 class Scores(QTableWidget):

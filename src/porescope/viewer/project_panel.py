@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
@@ -81,6 +81,9 @@ class ProjectPanel(Panel):
         Opens one.
     """
 
+    headed = Signal(str)
+    """The heading, each second."""
+
     def __init__(
         self,
         viewer: ViewerModel,
@@ -101,8 +104,8 @@ class ProjectPanel(Panel):
         session.finish = self.keeper.finish
         self.place = Message()
         self.new_button, self.open_button = QPushButton("New…"), QPushButton("Open…")
-        self.new_button.clicked.connect(self._guarded(self._ask_new))
-        self.open_button.clicked.connect(self._guarded(self._ask_open))
+        self.new_button.clicked.connect(self.guarded(self._ask_new))
+        self.open_button.clicked.connect(self.guarded(self._ask_open))
         self.missing = QWidget()
         self._missing_rows = QVBoxLayout(self.missing)
         self._missing_rows.setContentsMargins(0, 0, 0, 0)
@@ -114,9 +117,9 @@ class ProjectPanel(Panel):
         self.recipe_button = QPushButton("Save as recipe…")
         self.script_button = QPushButton("Save as Python…")
         self.copy_button = QPushButton("Copy as Python")
-        self.recipe_button.clicked.connect(self._guarded(self._ask_recipe))
-        self.script_button.clicked.connect(self._guarded(self._ask_script))
-        self.copy_button.clicked.connect(self._guarded(self.copy_script))
+        self.recipe_button.clicked.connect(self.guarded(self._ask_recipe))
+        self.script_button.clicked.connect(self.guarded(self._ask_script))
+        self.copy_button.clicked.connect(self.guarded(self.copy_script))
         self.steps = QWidget()
         rows = QFormLayout(self.steps)
         rows.setContentsMargins(0, 0, 0, 0)
@@ -267,6 +270,7 @@ class ProjectPanel(Panel):
             self.place.say(f"{folder}\n{KEPT.format(2 * EVERY_S)}{missing}")
         else:
             self.place.say(TEMPORARY if self._has_work else None)
+        self.headed.emit(self.heading)
         self.steps.setVisible(bool(self.session.taken))
         if self._listed != self.session.taken:
             before, chosen = self._listed, self.result.currentIndex()
@@ -276,17 +280,6 @@ class ProjectPanel(Panel):
             # The newest, unless an earlier one was chosen.
             stays = chosen < len(before) - 1 and before == self._listed[: len(before)]
             self.result.setCurrentIndex(chosen if stays else len(self._listed) - 1)
-
-    def _guarded(self, action: Callable[[], None]) -> Callable[[], None]:
-        """Return an action of a button whose errors are a sentence."""
-
-        def act() -> None:
-            try:
-                action()
-            except PorescopeError as error:
-                self.runner.say(error)
-
-        return act
 
     def _ask_new(self) -> None:
         self._leave()
@@ -373,7 +366,7 @@ class ProjectPanel(Panel):
             self._missing_rows.addWidget(with_choosers(line))
         again = QPushButton("Open with these")
         again.clicked.connect(
-            self._guarded(
+            self.guarded(
                 lambda: self.open(folder, {path: line.text() for path, line in lines.items()})
             )
         )

@@ -21,6 +21,7 @@ from porescope.pipeline.sample_results import Shown
 from porescope.stack import SLICES, Stack
 from porescope.viewer.layers import (
     AXES,
+    CHANNEL,
     KEY,
     SOLID_COLOUR,
     LayerData,
@@ -32,9 +33,6 @@ from porescope.viewer.layers import (
 
 if TYPE_CHECKING:
     from napari.layers import Layer
-
-CHANNEL = "porescope heightfield"
-"""Key in the metadata of the layers that show a heightfield."""
 
 NEAR_TO_FAR = "inferno"
 DEEPEST_SHOWN = 99.5

@@ -22,6 +22,7 @@ from porescope.pipeline.run import Report
 from porescope.pipeline.sample_results import Shown, prepare_sample
 from porescope.pipeline.samples import SampleKind, sample_kinds
 from porescope.tracking import Cancel
+from porescope.viewer.choices import offer
 from porescope.viewer.form import Form
 from porescope.viewer.layers import LayerData
 from porescope.viewer.panels import Panel, number
@@ -157,14 +158,8 @@ class HeightfieldPanel(Panel):
 
     def reset_choices(self) -> None:
         """List the samples there are, and let go of layers that are gone."""
-        chosen = self.sample.currentText()
         names = [layer.name for layer in reversed(self.viewer.layers) if can_be_sampled(layer)]
-        self.sample.blockSignals(True)
-        self.sample.clear()
-        self.sample.addItems(names)
-        if chosen in names:
-            self.sample.setCurrentText(chosen)
-        self.sample.blockSignals(False)
+        offer(self.sample, names, self.sample.currentText())
         self._sample_changed()
         left = {
             name: layer for name, layer in self._channels.items() if layer in self.viewer.layers

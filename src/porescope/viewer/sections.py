@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer, Surface, Vectors
+from napari.layers import Layer, Surface, Vectors
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QPen
@@ -19,6 +19,7 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from porescope.errors import PorescopeError
 from porescope.stack import COLUMNS, ROWS, SLICES
 from porescope.viewer.cursor import AXES, cursor_nm, go_to, move_cursor
+from porescope.viewer.layers import is_volume
 from porescope.viewer.section_images import Frame, Look, SectionReader, reach
 from porescope.viewer.work import Latest, Message, Session
 
@@ -458,12 +459,6 @@ class Sections(QWidget):
         visible = viewer.dims.ndisplay == 2 and not viewer.canvas.grid.enabled
         if self._cursor.visible != visible:
             self._cursor.visible = visible
-
-
-def is_volume(layer: Layer) -> bool:
-    """Whether a layer is an image in grey, or labels, with three axes."""
-    grey = isinstance(layer, Labels) or (isinstance(layer, Image) and not layer.rgb)
-    return grey and layer.ndim == 3
 
 
 def _middles(

@@ -17,10 +17,10 @@ from porescope.pipeline.catalogue.segment import MATTERS, SCRIBBLES, SegmentPara
 from porescope.pipeline.step import Parameters
 from porescope.stack import SLICES
 from porescope.viewer.annotation_layers import BRUSH_PX, PORE, SOLID, new_scribbles
-from porescope.viewer.layers import SOLID_COLOUR, from_layer, phase_colours
+from porescope.viewer.choices import layer_named, offer
+from porescope.viewer.layers import CHANNEL, SOLID_COLOUR, from_layer, phase_colours
 from porescope.viewer.panels import StepPanel
 from porescope.viewer.paths import in_a_row
-from porescope.viewer.sample_layers import CHANNEL
 from porescope.viewer.segmentation import Preview, Question, Segmented
 from porescope.viewer.simulation import set_changed
 from porescope.viewer.work import Latest, Message
@@ -69,22 +69,16 @@ class SegmentPanel(StepPanel):
     def reset_choices(self) -> None:
         """List the layers there are, and let go of those that are gone."""
         super().reset_choices()
-        chosen = self.scribbles.currentText()
         names = [
             layer.name
             for layer in reversed(self.viewer.layers)
             if isinstance(layer, Labels) and layer.ndim == 3 and CHANNEL not in layer.metadata
         ]
         names.sort(key=lambda name: not name.startswith(SCRIBBLES))
-        self.scribbles.blockSignals(True)
-        self.scribbles.clear()
         # Labels that were segmented are no scribbles unless the user says so.
         if not any(name.startswith(SCRIBBLES) for name in names):
             names.insert(0, "")
-        self.scribbles.addItems(names)
-        if chosen in names:
-            self.scribbles.setCurrentText(chosen)
-        self.scribbles.blockSignals(False)
+        offer(self.scribbles, names, self.scribbles.currentText())
         self._follow_scribbles()
         if self._shown is not None and self._shown not in self.viewer.layers:
             self._shown = None
@@ -117,8 +111,7 @@ class SegmentPanel(StepPanel):
         self.scribbled.setVisible(SCRIBBLES in used)
 
     def _scribbles(self) -> Layer | None:
-        name = self.scribbles.currentText()
-        return next((layer for layer in self.viewer.layers if layer.name == name), None)
+        return layer_named(self.viewer, self.scribbles.currentText())
 
     def _paint(self, label: int) -> None:
         """Have the user paint, on a new layer where there is none."""

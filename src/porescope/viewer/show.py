@@ -98,7 +98,7 @@ def _on_grid(image: Stack, grid: Stack) -> Stack:
     napari draws slices evenly spaced, which slices of uneven thickness are not; labels on an even
     grid would then lie over other slices than they came from.
     """
-    nearest = np.abs(grid.slice_z_nm[:, np.newaxis] - image.slice_z_nm).argmin(axis=1)
+    nearest = image.nearest_slices(grid.slice_z_nm)
     spacing_nm = (grid.spacing_nm[SLICES], *image.spacing_nm[1:])
     shown = replace(
         image, data=image.data[nearest], spacing_nm=spacing_nm, slice_z_nm=grid.slice_z_nm

@@ -13,8 +13,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QGroupBox
 
 from porescope.viewer.contrast import Levels, LinkedContrast
 from porescope.viewer.flicker import Flicker
-from porescope.viewer.layers import KEY, contrast_limits, is_map
-from porescope.viewer.sections import is_volume
+from porescope.viewer.layers import KEY, contrast_limits, is_map, is_volume
 from porescope.viewer.work import Latest, Message, Session
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from porescope.pipeline.simulation.neural import FITTING
 from porescope.pipeline.step import find_step
 from porescope.stack import SLICES
 from porescope.tracking import Cancel
+from porescope.viewer.choices import offer
 from porescope.viewer.form import Form
 from porescope.viewer.layers import KEY, LayerData
 from porescope.viewer.panels import Panel
@@ -108,15 +109,8 @@ class SimulatePanel(Panel):
         """List the samples there are, and let go of layers that are gone."""
         chosen = self.sample.currentText()
         names = [layer.name for layer in reversed(self.viewer.layers) if can_be_imaged(layer)]
-        self.sample.blockSignals(True)
-        self.sample.clear()
-        self.sample.addItems(names)
         new = self._new_samples()
-        if new and not self.live.isChecked():
-            self.sample.setCurrentText(new[-1].name)
-        elif chosen in names:
-            self.sample.setCurrentText(chosen)
-        self.sample.blockSignals(False)
+        offer(self.sample, names, new[-1].name if new and not self.live.isChecked() else chosen)
         left = [layer for layer in self._layers if layer in self.viewer.layers]
         gone = len(left) < len(self._layers)
         self._layers = left
@@ -203,11 +197,7 @@ class SimulatePanel(Panel):
             return  # is being typed
         if beams != [self.beam_kv.itemText(row) for row in range(self.beam_kv.count())]:
             chosen = self.beam_kv.currentText()
-            self.beam_kv.blockSignals(True)
-            self.beam_kv.clear()
-            self.beam_kv.addItems(beams)
-            self.beam_kv.setCurrentText(chosen if chosen in beams else beams[len(beams) // 2])
-            self.beam_kv.blockSignals(False)
+            offer(self.beam_kv, beams, chosen if chosen in beams else beams[len(beams) // 2])
 
     def _switch(self, on: bool) -> None:
         if on:

@@ -36,8 +36,15 @@ from porescope.pipeline.step import find_step
 from porescope.pipeline.workspace import Workspace, load_workspace
 from porescope.stack import COLUMNS, SLICES, Stack
 from porescope.tracking import Cancel, never_cancel, track
-from porescope.viewer.layers import AXES, KEY, LayerData, check_straight, from_layer, nm_per_unit
-from porescope.viewer.sample_layers import CHANNEL
+from porescope.viewer.layers import (
+    AXES,
+    CHANNEL,
+    KEY,
+    LayerData,
+    check_straight,
+    from_layer,
+    nm_per_unit,
+)
 
 if TYPE_CHECKING:
     from napari.layers import Layer

@@ -11,8 +11,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 
 from porescope.pipeline.project import Annotation, KeptLayer, Window
-from porescope.viewer.layers import KEY, LayerData
-from porescope.viewer.sample_layers import CHANNEL
+from porescope.viewer.layers import CHANNEL, KEY, LayerData
 from porescope.viewer.sources import PLACED, SOURCE, source_of
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from porescope.pipeline.catalogue.segment import PROBABILITY
 from porescope.pipeline.run import Report
 from porescope.stack import COLUMNS, ROWS
 from porescope.tracking import Cancel
+from porescope.viewer.choices import layer_named, offer
 from porescope.viewer.cursor import AXES, go_to
 from porescope.viewer.differences import is_difference
-from porescope.viewer.layers import from_layer, is_map
-from porescope.viewer.sections import is_volume
+from porescope.viewer.layers import from_layer, is_map, is_volume
 from porescope.viewer.work import Runner, Session
 
 if TYPE_CHECKING:
@@ -75,13 +75,7 @@ class WorstPlacesGroup(QGroupBox):
         """List the maps there are, newest first."""
         chosen = self.map.currentText()
         layers = [layer for layer in self._viewer.layers if is_volume(layer) and is_map(layer)]
-        names = [layer.name for layer in reversed(layers)]
-        self.map.blockSignals(True)
-        self.map.clear()
-        self.map.addItems(names)
-        if chosen in names:
-            self.map.setCurrentText(chosen)
-        self.map.blockSignals(False)
+        offer(self.map, [layer.name for layer in reversed(layers)], chosen)
         if self.map.currentText() != chosen:
             self._choose()
         if self._layer is not None and self._layer not in self._viewer.layers:
@@ -116,8 +110,7 @@ class WorstPlacesGroup(QGroupBox):
         self.runner.start(task, lambda places: self._found(layer, places))
 
     def _chosen(self) -> Layer | None:
-        name = self.map.currentText()
-        return next((layer for layer in self._viewer.layers if layer.name == name), None)
+        return layer_named(self._viewer, self.map.currentText())
 
     def _choose(self, event: object = None) -> None:
         """Offer a size that fits the map."""
