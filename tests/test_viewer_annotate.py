@@ -25,7 +25,7 @@ from porescope.pipeline.trainings.corrections import AROUND
 from porescope.pipeline.trainings.samples import read_sample
 from porescope.viewer.dock import NAME, open_dock
 from porescope.viewer.layers import to_layer_data
-from porescope.viewer.segment_panel import SegmentPanel
+from porescope.viewer.learn.segment_panel import SegmentPanel
 
 PATIENCE_MS = 60_000
 SPACING = (10.0, 3.0, 3.0)

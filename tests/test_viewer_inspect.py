@@ -20,15 +20,15 @@ from qtpy.QtWidgets import QScrollArea
 
 from porescope.measure.differences import FALSE_PORE, FALSE_SOLID
 from porescope.viewer.dock import open_dock
-from porescope.viewer.figure import free_path, take_figure, write_figure
-from porescope.viewer.inspect_panel import SECTIONS, InspectPanel
+from porescope.viewer.inspect.figure import free_path, take_figure, write_figure
+from porescope.viewer.inspect.inspect_panel import SECTIONS, InspectPanel
+from porescope.viewer.inspect.section_images import Cuts
+from porescope.viewer.inspect.sections import CURSOR
+from porescope.viewer.inspect.side_by_side import OWN, RELATIVE, SAME
+from porescope.viewer.inspect.worst_places import MARK
 from porescope.viewer.layers import map_layer, to_layer_data
 from porescope.viewer.panels import NOTHING
 from porescope.viewer.readers import labels_layer
-from porescope.viewer.section_images import Cuts
-from porescope.viewer.sections import CURSOR
-from porescope.viewer.side_by_side import OWN, RELATIVE, SAME
-from porescope.viewer.worst_places import MARK
 
 PATIENCE_MS = 60_000
 SHAPE = (12, 40, 50)
@@ -264,7 +264,7 @@ def test_a_volume_on_the_disk_is_read_once_and_coarsely_first():
 
 
 def test_fine_voxels_are_read_for_the_cut_that_is_looked_at(monkeypatch):
-    monkeypatch.setattr("porescope.viewer.section_images.COPY_BYTES", 700)
+    monkeypatch.setattr("porescope.viewer.inspect.section_images.COPY_BYTES", 700)
     data = np.random.default_rng(0).integers(0, 255, (9, 30, 40)).astype(np.uint8)
     cuts = Cuts(da.from_array(data, chunks=(1, 30, 40)))
     assert cuts.step > 2

@@ -23,12 +23,12 @@ from qtpy.QtGui import QDropEvent
 
 from porescope.pipeline.step import find_step
 from porescope.pipeline.trainings.watch import read_losses, read_pictures
-from porescope.viewer.check_panel import CheckPanel
 from porescope.viewer.dock import NAME, open_dock
 from porescope.viewer.layers import to_layer_data
-from porescope.viewer.segment_panel import SegmentPanel
-from porescope.viewer.simulate_panel import SimulatePanel
-from porescope.viewer.train_panel import TrainPanel
+from porescope.viewer.learn.check_panel import CheckPanel
+from porescope.viewer.learn.segment_panel import SegmentPanel
+from porescope.viewer.learn.train_panel import TrainPanel
+from porescope.viewer.simulate.simulate_panel import SimulatePanel
 
 PATIENCE_MS = 120_000
 SPACING = (10, 3, 3)

@@ -23,8 +23,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from porescope.viewer import project_panel
 from porescope.viewer.dock import GROUPS, NAME, open_dock
+from porescope.viewer.project import project_panel
 from porescope.viewer.samples import gold_with_truth
 from porescope.viewer.work import ERROR_COLOUR
 

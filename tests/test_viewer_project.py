@@ -23,8 +23,8 @@ if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get(
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from porescope.viewer import project_panel
 from porescope.viewer.dock import NAME, open_dock
+from porescope.viewer.project import project_panel
 
 PATIENCE_MS = 60_000
 
@@ -250,7 +250,7 @@ from pathlib import Path
 import numpy as np
 import napari
 from qtpy.QtWidgets import QApplication
-from porescope.viewer import project_panel
+from porescope.viewer.project import project_panel
 from porescope.viewer.dock import open_dock
 
 if __name__ == "__main__":
@@ -414,7 +414,7 @@ def _full(folder, project):
 
 
 def test_what_cannot_be_saved_is_said_and_tried_again(clicker, tmp_path, voltages, monkeypatch):
-    from porescope.viewer import keeper
+    from porescope.viewer.project import keeper
 
     it = clicker()
     it.load(voltages)

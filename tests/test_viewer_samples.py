@@ -26,8 +26,8 @@ from porescope.pipeline.samples import sample_kinds
 from porescope.viewer.dock import Dock, open_dock
 from porescope.viewer.layers import KEY, to_layer_data
 from porescope.viewer.readers import get_list_reader
-from porescope.viewer.sample_layers import sample_layer
-from porescope.viewer.sample_panels import HeightfieldPanel, SamplePanel
+from porescope.viewer.simulate.sample_layers import sample_layer
+from porescope.viewer.simulate.sample_panels import HeightfieldPanel, SamplePanel
 from porescope.viewer.work import Latest
 
 PATIENCE_MS = 60_000

@@ -24,12 +24,12 @@ from qtpy.QtCore import QPoint, Qt, QTimer
 
 from porescope.pipeline.sample_results import Shown, show_primitives
 from porescope.pipeline.simulation import SimulationParameters, below, simulate_stack
-from porescope.viewer import simulation
 from porescope.viewer.dock import Dock, open_dock
 from porescope.viewer.layers import from_layer, to_layer_data
-from porescope.viewer.sample_layers import can_be_sampled, sample_layer
-from porescope.viewer.simulate_panel import SimulatePanel
-from porescope.viewer.simulation import Preview, Shot, Subject, can_be_imaged, subject
+from porescope.viewer.simulate import simulation
+from porescope.viewer.simulate.sample_layers import can_be_sampled, sample_layer
+from porescope.viewer.simulate.simulate_panel import SimulatePanel
+from porescope.viewer.simulate.simulation import Preview, Shot, Subject, can_be_imaged, subject
 
 PATIENCE_MS = 60_000
 SHAPE = (24, 20, 16)

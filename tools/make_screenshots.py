@@ -31,7 +31,7 @@ from qtpy.QtWidgets import QAbstractButton, QApplication, QWidget
 from porescope.measure.differences import FALSE_SOLID
 from porescope.pipeline.provenance import hash_path
 from porescope.viewer.dock import NAME, open_dock
-from porescope.viewer.inspect_panel import SECTIONS
+from porescope.viewer.inspect.inspect_panel import SECTIONS
 from porescope.viewer.panels import Panel
 from porescope.viewer.work import Runner
 

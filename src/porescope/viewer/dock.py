@@ -20,16 +20,16 @@ from qtpy.QtWidgets import (
 )
 
 from porescope.pipeline.step import steps
-from porescope.viewer.annotate_panel import AnnotatePanel
-from porescope.viewer.check_panel import CheckPanel
+from porescope.viewer.annotate.annotate_panel import AnnotatePanel
 from porescope.viewer.help import Help
-from porescope.viewer.inspect_panel import InspectPanel
+from porescope.viewer.inspect.inspect_panel import InspectPanel
+from porescope.viewer.learn.check_panel import CheckPanel
+from porescope.viewer.learn.segment_panel import SegmentPanel
+from porescope.viewer.learn.train_panel import TrainPanel
 from porescope.viewer.panels import LoadPanel, Panel, RecipePanel, StepPanel
-from porescope.viewer.project_panel import ProjectPanel
-from porescope.viewer.sample_panels import HeightfieldPanel, SamplePanel
-from porescope.viewer.segment_panel import SegmentPanel
-from porescope.viewer.simulate_panel import SimulatePanel
-from porescope.viewer.train_panel import TrainPanel
+from porescope.viewer.project.project_panel import ProjectPanel
+from porescope.viewer.simulate.sample_panels import HeightfieldPanel, SamplePanel
+from porescope.viewer.simulate.simulate_panel import SimulatePanel
 from porescope.viewer.work import Session
 
 if TYPE_CHECKING:

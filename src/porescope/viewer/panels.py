@@ -57,9 +57,9 @@ from porescope.viewer.layers import (
     marks_layer,
 )
 from porescope.viewer.paths import PathList, in_a_row, with_choosers
+from porescope.viewer.project.sources import as_read, source_of
 from porescope.viewer.readers import read_layers, workspace_layers
 from porescope.viewer.samples import gold_with_truth
-from porescope.viewer.sources import as_read, source_of
 from porescope.viewer.tables import Tables
 from porescope.viewer.work import Runner, Session, in_process
 

@@ -30,7 +30,7 @@ from porescope.viewer.layers import (
     phase_colours,
     to_layer_data,
 )
-from porescope.viewer.sources import with_source
+from porescope.viewer.project.sources import with_source
 
 LABELS = "labels"
 Spacing = tuple[float | None, float | None, float | None]
@@ -60,7 +60,7 @@ def read_list(path: str) -> list[LayerData]:
 
     from porescope.io import read_primitives
     from porescope.pipeline.sample_results import show_primitives
-    from porescope.viewer.sample_layers import sample_layer
+    from porescope.viewer.simulate.sample_layers import sample_layer
 
     stack, shown = show_primitives(read_primitives(path))
     if shown.units_per_voxel > 1:

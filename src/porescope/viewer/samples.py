@@ -8,8 +8,8 @@ from porescope.io import read_stack
 from porescope.pipeline.project import Source
 from porescope.sample_data import sample_folder
 from porescope.viewer.layers import TRUTH_COLOUR, LayerData
+from porescope.viewer.project.sources import with_source
 from porescope.viewer.readers import labels_layer, read_layers
-from porescope.viewer.sources import with_source
 
 
 def gold() -> list[LayerData]:

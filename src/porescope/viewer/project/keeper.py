@@ -29,8 +29,8 @@ from porescope.pipeline.project import (
     write_project,
 )
 from porescope.tracking import Cancel
-from porescope.viewer.sources import forget_source, source_of
-from porescope.viewer.window_state import can_be_drawn, is_shown_only, kept_layer
+from porescope.viewer.project.sources import forget_source, source_of
+from porescope.viewer.project.window_state import can_be_drawn, is_shown_only, kept_layer
 from porescope.viewer.work import Session
 
 if TYPE_CHECKING:

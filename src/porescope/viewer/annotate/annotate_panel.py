@@ -33,7 +33,7 @@ from porescope.segment.edits import Edit, Patch
 from porescope.segment.segment import BY_NETWORKS
 from porescope.stack import SLICES, Stack
 from porescope.tracking import Cancel
-from porescope.viewer.annotation_layers import (
+from porescope.viewer.annotate.annotation_layers import (
     BRUSH_PX,
     CORRECTIONS,
     annotation_of,
@@ -42,15 +42,15 @@ from porescope.viewer.annotation_layers import (
     new_corrections,
     new_scribbles,
 )
+from porescope.viewer.annotate.mouse import Drag, InPlaceOf
+from porescope.viewer.annotate.planes import PLANES, show_plane, show_slice, shown_axis, shown_index
+from porescope.viewer.annotate.slice_list import SliceList
+from porescope.viewer.annotate.smart_brush import Greys, ShownGreys, SmartBrush
+from porescope.viewer.annotate.strokes import Strokes
 from porescope.viewer.choices import layer_named, offer
 from porescope.viewer.layers import KEY, LayerData, from_layer, is_stack
-from porescope.viewer.mouse import Drag, InPlaceOf
 from porescope.viewer.panels import Panel
 from porescope.viewer.paths import in_a_row
-from porescope.viewer.planes import PLANES, show_plane, show_slice, shown_axis, shown_index
-from porescope.viewer.slice_list import SliceList
-from porescope.viewer.smart_brush import Greys, ShownGreys, SmartBrush
-from porescope.viewer.strokes import Strokes
 from porescope.viewer.work import Latest, Runner, Session, in_process
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from qtpy.QtCore import QStandardPaths
 from porescope.errors import PorescopeError
 from porescope.files import write_beside
 from porescope.stack import SLICES
-from porescope.viewer.sections import CURSOR
-from porescope.viewer.worst_places import MARK
+from porescope.viewer.inspect.sections import CURSOR
+from porescope.viewer.inspect.worst_places import MARK
 
 if TYPE_CHECKING:
     import napari

@@ -20,9 +20,9 @@ from porescope.pipeline.trainings.training import Training, run_training, traini
 from porescope.pipeline.trainings.watch import read_losses, read_pictures
 from porescope.tracking import Cancel
 from porescope.viewer.form import Form
+from porescope.viewer.learn.training_progress import TrainingProgress
 from porescope.viewer.panels import Panel, Scores
 from porescope.viewer.paths import PathList, with_choosers
-from porescope.viewer.training_progress import TrainingProgress
 from porescope.viewer.work import Session, in_process
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from porescope.viewer.choices import offer
 from porescope.viewer.form import Form
 from porescope.viewer.layers import LayerData
 from porescope.viewer.panels import Panel, number
-from porescope.viewer.sample_layers import (
+from porescope.viewer.simulate.sample_layers import (
     Question,
     ask,
     can_be_sampled,

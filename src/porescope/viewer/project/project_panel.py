@@ -42,12 +42,12 @@ from porescope.pipeline.recipe import Recipe
 from porescope.pipeline.run import Report
 from porescope.pipeline.script import to_script
 from porescope.tracking import Cancel, track
-from porescope.viewer.keeper import EVERY_S, Keeper
-from porescope.viewer.opened import MissingInputs, Opened, read_opened
 from porescope.viewer.panels import Panel, StepPanel
 from porescope.viewer.paths import ask_folder, ask_new, in_a_row, with_choosers
-from porescope.viewer.sources import source_of
-from porescope.viewer.window_state import layer_again, look_there, window_of
+from porescope.viewer.project.keeper import EVERY_S, Keeper
+from porescope.viewer.project.opened import MissingInputs, Opened, read_opened
+from porescope.viewer.project.sources import source_of
+from porescope.viewer.project.window_state import layer_again, look_there, window_of
 from porescope.viewer.work import Message, Runner, Session, in_process
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ from porescope.errors import PorescopeError
 from porescope.pipeline.catalogue.segment import MATTERS, SCRIBBLES, SegmentParameters
 from porescope.pipeline.step import Parameters
 from porescope.stack import SLICES
-from porescope.viewer.annotation_layers import BRUSH_PX, PORE, SOLID, new_scribbles
+from porescope.viewer.annotate.annotation_layers import BRUSH_PX, PORE, SOLID, new_scribbles
 from porescope.viewer.choices import layer_named, offer
 from porescope.viewer.layers import CHANNEL, SOLID_COLOUR, from_layer, phase_colours
+from porescope.viewer.learn.segmentation import Preview, Question, Segmented
 from porescope.viewer.panels import StepPanel
 from porescope.viewer.paths import in_a_row
-from porescope.viewer.segmentation import Preview, Question, Segmented
-from porescope.viewer.simulation import set_changed
+from porescope.viewer.simulate.simulation import set_changed
 from porescope.viewer.work import Latest, Message
 
 SETTLED_MS = 300

@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 from napari.layers import Image, Layer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QGroupBox
 
-from porescope.viewer.contrast import Levels, LinkedContrast
 from porescope.viewer.flicker import Flicker
+from porescope.viewer.inspect.contrast import Levels, LinkedContrast
 from porescope.viewer.layers import KEY, contrast_limits, is_map, is_volume
 from porescope.viewer.work import Latest, Message, Session
 

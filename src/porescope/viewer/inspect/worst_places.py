@@ -19,8 +19,8 @@ from porescope.pipeline.run import Report
 from porescope.stack import COLUMNS, ROWS
 from porescope.tracking import Cancel
 from porescope.viewer.choices import layer_named, offer
-from porescope.viewer.cursor import AXES, go_to
-from porescope.viewer.differences import is_difference
+from porescope.viewer.inspect.cursor import AXES, go_to
+from porescope.viewer.inspect.differences import is_difference
 from porescope.viewer.layers import from_layer, is_map, is_volume
 from porescope.viewer.work import Runner, Session
 

@@ -29,8 +29,8 @@ from porescope.viewer.form import Form
 from porescope.viewer.layers import KEY, LayerData
 from porescope.viewer.panels import Panel
 from porescope.viewer.readers import workspace_layers
-from porescope.viewer.sample_layers import ask
-from porescope.viewer.simulation import (
+from porescope.viewer.simulate.sample_layers import ask
+from porescope.viewer.simulate.simulation import (
     Exposed,
     Preview,
     Shot,

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QWidget
 
 from porescope.errors import PorescopeError
 from porescope.segment.annotation import brush_disc, grow, smoothed
-from porescope.viewer.planes import shown_axis, shown_index
+from porescope.viewer.annotate.planes import shown_axis, shown_index
 from porescope.viewer.work import Latest, Session
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from porescope.pipeline.run import Report
 from porescope.pipeline.workspace import INDEX
 from porescope.tracking import Cancel, track
 from porescope.viewer.layers import KEY, LayerData
+from porescope.viewer.project.sources import with_source
 from porescope.viewer.readers import read_layers
-from porescope.viewer.sources import with_source
 
 
 class MissingInputs(PorescopeError):

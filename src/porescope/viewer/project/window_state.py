@@ -12,7 +12,7 @@ from napari.layers import Image, Labels, Layer
 
 from porescope.pipeline.project import Annotation, KeptLayer, Window
 from porescope.viewer.layers import CHANNEL, KEY, LayerData
-from porescope.viewer.sources import PLACED, SOURCE, source_of
+from porescope.viewer.project.sources import PLACED, SOURCE, source_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -13,16 +13,16 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QGroupBox, QLabel, QLineEdit, Q
 from porescope.pipeline.run import Report
 from porescope.tracking import Cancel
 from porescope.viewer.choices import layer_named, offer
-from porescope.viewer.differences import DifferencesGroup
-from porescope.viewer.figure import free_path, offered_path, take_figure, write_figure
+from porescope.viewer.inspect.differences import DifferencesGroup
+from porescope.viewer.inspect.figure import free_path, offered_path, take_figure, write_figure
+from porescope.viewer.inspect.overlay import KEYS, OverlayKeys
+from porescope.viewer.inspect.sections import Sections
+from porescope.viewer.inspect.side_by_side import SideBySide
+from porescope.viewer.inspect.surface import SurfaceGroup
+from porescope.viewer.inspect.worst_places import WorstPlacesGroup
 from porescope.viewer.layers import is_map, is_volume
-from porescope.viewer.overlay import KEYS, OverlayKeys
 from porescope.viewer.panels import NOTHING, Panel
-from porescope.viewer.sections import Sections
-from porescope.viewer.side_by_side import SideBySide
-from porescope.viewer.surface import SurfaceGroup
 from porescope.viewer.work import Session
-from porescope.viewer.worst_places import WorstPlacesGroup
 
 SECTIONS = "Porescope cross-sections"
 

@@ -18,9 +18,9 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from porescope.errors import PorescopeError
 from porescope.stack import COLUMNS, ROWS, SLICES
-from porescope.viewer.cursor import AXES, cursor_nm, go_to, move_cursor
+from porescope.viewer.inspect.cursor import AXES, cursor_nm, go_to, move_cursor
+from porescope.viewer.inspect.section_images import Frame, Look, SectionReader, reach
 from porescope.viewer.layers import is_volume
-from porescope.viewer.section_images import Frame, Look, SectionReader, reach
 from porescope.viewer.work import Latest, Message, Session
 
 if TYPE_CHECKING:

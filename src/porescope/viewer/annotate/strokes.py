@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QWidget
 
 from porescope.segment.annotation import plane_part
 from porescope.segment.edits import Edit, History, Labels, Part, Patch
-from porescope.viewer.planes import shown_axis, shown_index
+from porescope.viewer.annotate.planes import shown_axis, shown_index
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -1,0 +1,1 @@
+"""Looking: sections, differences, worst places, surfaces, figures."""

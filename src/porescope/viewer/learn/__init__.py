@@ -1,0 +1,1 @@
+"""Segmenting, the physics check and training in the window."""

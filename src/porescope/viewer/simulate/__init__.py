@@ -1,0 +1,1 @@
+"""Samples, heightfields and simulated images in the window."""
