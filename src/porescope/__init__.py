@@ -10,6 +10,16 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["correct", "geometry", "imaging", "io", "measure", "pipeline", "segment"],
+    submodules=[
+        "adapt",
+        "correct",
+        "geometry",
+        "imaging",
+        "io",
+        "layers",
+        "measure",
+        "pipeline",
+        "segment",
+    ],
     submod_attrs={"errors": ["PorescopeError"], "stack": ["Stack"]},
 )

@@ -104,20 +104,43 @@ def load_weights(path: str | Path, network: nn.Module, name: str) -> Card:
     """
     import torch
 
+    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    tensors, card = read_tensors(path, name, shapes)
+    network.load_state_dict({key: torch.from_numpy(value) for key, value in tensors.items()})
+    return card
+
+
+def read_tensors(
+    path: str | Path, name: str, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[dict[str, np.ndarray], Card]:
+    """Return weights as 32-bit floats, and their card; needs no torch.
+
+    Parameters
+    ----------
+    path : str or Path
+        Written by :func:`save_weights`.
+    name : str
+        Of the network, as on the card.
+    shapes : mapping of str to tuple of ints
+        What the network takes.
+
+    Raises
+    ------
+    PorescopeError
+        If the file is missing, is no such file, or is for another network.
+    """
     path = Path(path)
     tensors, card = _read(path)
     if card.network != name:
         raise PorescopeError(f"{path} holds weights of {card.network!r:.80}, not of {name!r}.")
-    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     given = {key: value.shape for key, value in tensors.items()}
-    if given != wanted:
-        odd = sorted(key for key in given.keys() | wanted if given.get(key) != wanted.get(key))
+    if given != dict(shapes):
+        odd = sorted(key for key in given.keys() | shapes if given.get(key) != shapes.get(key))
         raise PorescopeError(
             f"{path} does not fit the network {name!r}: {odd[0]!r:.80} differs; "
             "use the weights that came with this version of Porescope, or train again."
         )
-    network.load_state_dict({key: torch.from_numpy(value) for key, value in tensors.items()})
-    return card
+    return tensors, card
 
 
 def read_card(path: str | Path) -> Card:
