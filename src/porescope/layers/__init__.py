@@ -1,0 +1,13 @@
+"""The thickness of stacked layers, from images at rising beam energy."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "forward": ["BEAM_KV", "bare_signal", "forward", "layer_model"],
+        "scores": ["layer_scores"],
+        "structures": ["kinds", "layer_seed", "sample"],
+        "volumes": ["labels_from_thickness", "thickness_from_labels"],
+    },
+)
