@@ -143,12 +143,12 @@ def test_a_preview_follows_the_slider_and_the_strokes(qtbot, viewer, segment):
     truth = phases()
     segment.form["method"].value = "forest"
     viewer.dims.set_point(0, 30)
-    segment.live.setChecked(True)
-    wait_for(qtbot, segment.told, "Paint some pore")
+    segment.live.box.setChecked(True)
+    wait_for(qtbot, segment.live.told, "Paint some pore")
     click(qtbot, segment.paint_pore)
     scribbles = viewer.layers["scribbles"]
     scribble(scribbles, truth, 2)
-    wait_for(qtbot, segment.told, "Slice 3:")
+    wait_for(qtbot, segment.live.told, "Slice 3:")
     preview = viewer.layers["preview labels"]
     assert np.mean(preview.data[0] == truth[3]) > 0.97
     assert preview.translate[0] == 30
@@ -156,7 +156,7 @@ def test_a_preview_follows_the_slider_and_the_strokes(qtbot, viewer, segment):
     assert viewer.layers.index(preview) < viewer.layers.index(scribbles)
 
     viewer.dims.set_point(0, 40)
-    wait_for(qtbot, segment.told, "Slice 4:")
+    wait_for(qtbot, segment.live.told, "Slice 4:")
     assert viewer.layers["preview labels"] is preview
     assert preview.translate[0] == 40
     assert np.mean(preview.data[0] == truth[4]) > 0.97
@@ -165,18 +165,22 @@ def test_a_preview_follows_the_slider_and_the_strokes(qtbot, viewer, segment):
     scribbles.data[2][swapped] = 3 - scribbles.data[2][swapped]
     scribbles.events.paint(value=[])
     qtbot.wait_until(lambda: np.mean(preview.data[0] == 1 - truth[4]) > 0.97, timeout=PATIENCE_MS)
-    segment.live.setChecked(False)
+    segment.live.box.setChecked(False)
     assert "preview labels" not in viewer.layers
 
 
 def test_a_preview_is_what_the_whole_stack_becomes(qtbot, viewer, segment):
     segment.form["method"].value = "otsu"
     viewer.dims.set_point(0, 20)
-    segment.live.setChecked(True)
-    wait_for(qtbot, segment.told, "Slice 2:")
+    segment.live.box.setChecked(True)
+    wait_for(qtbot, segment.live.told, "Slice 2:")
     seen = viewer.layers["preview labels"].data[0].copy()
+    for index in (4, 2):
+        viewer.dims.set_point(0, 10 * index)
+        wait_for(qtbot, segment.live.told, f"Slice {index}:")
+    assert np.array_equal(viewer.layers["preview labels"].data[0], seen)
     run(qtbot, segment)
-    assert not segment.live.isChecked()
+    assert not segment.live.box.isChecked()
     assert np.array_equal(viewer.layers["labels otsu"].data[2], seen)
 
 
@@ -184,8 +188,8 @@ def test_the_slice_at_the_slider_must_be_one(qtbot, viewer, segment):
     add(viewer, Stack(np.zeros((50, 4, 4), np.uint8), SPACING, 4.0), "far", visible=False)
     viewer.dims.set_point(0, 400)
     segment.form["method"].value = "otsu"
-    segment.live.setChecked(True)
-    wait_for(qtbot, segment.told, "slider stands outside 1kV")
+    segment.live.box.setChecked(True)
+    wait_for(qtbot, segment.live.told, "slider stands outside 1kV")
 
 
 def test_weights_are_chosen_by_name_or_as_a_file(segment, tmp_path, monkeypatch):
@@ -373,8 +377,8 @@ def test_a_network_segments_in_the_preview_as_in_the_whole_stack(qtbot, session,
     segment.offer_weights(path)
     segment.form["weights"].value = str(path)
     viewer.dims.set_point(0, 50)
-    segment.live.setChecked(True)
-    wait_for(qtbot, segment.told, "Slice 5:")
+    segment.live.box.setChecked(True)
+    wait_for(qtbot, segment.live.told, "Slice 5:")
     seen = viewer.layers["preview labels"].data[0].copy()
     assert "Made probability, labels" in run(qtbot, segment)
     assert np.array_equal(viewer.layers[f"labels {segment.form['method'].value}"].data[5], seen)

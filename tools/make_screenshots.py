@@ -173,9 +173,9 @@ def follow(tour: Tour, work: Path) -> None:
 
     segment = tour.section("segment")
     start = time.monotonic()
-    tour.click(segment.live)
+    tour.click(segment.live.box)
     tour.wait_for(lambda: "preview labels" in viewer.layers, "preview")
-    print(f"preview: {time.monotonic() - start:.1f} s. {segment.told.text()}")
+    print(f"preview: {time.monotonic() - start:.1f} s. {segment.live.told.text()}")
     tour.take("preview")
     tour.run("segment", segment.runner)
 

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from porescope.pipeline.step import steps
 from porescope.viewer.annotate.annotate_panel import AnnotatePanel
+from porescope.viewer.clean_panel import CleanPanel
 from porescope.viewer.help import Help
 from porescope.viewer.inspect.inspect_panel import InspectPanel
 from porescope.viewer.learn.check_panel import CheckPanel
@@ -50,7 +51,7 @@ GROUPS = {
     "Learn and repeat": ("train", "recipe"),
 }
 """The sections as a person works, under their headings."""
-OWN_PANELS = {"segment": SegmentPanel, "check": CheckPanel}
+OWN_PANELS = {"clean": CleanPanel, "segment": SegmentPanel, "check": CheckPanel}
 """Panels of steps that have more than their parameters."""
 
 

@@ -10,6 +10,7 @@ which the window must not feel.
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -44,10 +45,13 @@ class Session:
         The steps that were run, in their order.
     finish : callable()
         Called when the window closes, once nothing runs any more and before results are removed.
+    closing : bool
+        Whether the window closes.
     """
 
     def __init__(self) -> None:
         self.taken: list[Taken] = []
+        self.closing = False
         self.finish: Callable[[], None] = lambda: None
         self._lock: ProjectLock | None = None
         self._temporary: TemporaryFolder | None = None
@@ -134,11 +138,13 @@ class Session:
 
     def close(self) -> None:
         """Cancel what runs, save what is in a project, and remove what is not."""
+        self.closing = True
         running = dict(self._running)
         for cancel in running.values():
             cancel.set()
+        deadline = time.monotonic() + PATIENCE_S
         for thread in running:
-            thread.join(PATIENCE_S)
+            thread.join(max(0.0, deadline - time.monotonic()))
         self.finish()
         if self._lock is not None:
             self._lock.release()

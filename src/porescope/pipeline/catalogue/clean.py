@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from porescope.pipeline.step import Parameters, step
 from porescope.pipeline.workspace import Workspace
 from porescope.stack import SLICES, Region, Stack
-from porescope.tracking import Cancel, Progress
+from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
 
 class CleanParameters(Parameters):
@@ -44,26 +44,44 @@ def clean(
     workspace: Workspace, parameters: CleanParameters, *, progress: Progress, cancel: Cancel
 ) -> Workspace:
     """Take stripes, uneven brightness and charging out of the images, where asked to."""
-    from porescope.correct.clean import match_brightness
-
     images = workspace.need_images()
     values = parameters.model_dump(mode="json")
-    cleaned = []
+    results = []
     for number, image in enumerate(images):
 
         def report(done: int, total: int, number: int = number) -> None:
             progress(number * total + done, len(images) * total)
 
-        matched = np.tile([1.0, 0.0], (image.shape[SLICES], 1))
-        if parameters.brightness:
-            matched = match_brightness(
-                image, parameters.brightness_region, progress=report, cancel=cancel
-            )
-        cleaned.append(_cleaned(image, matched, parameters).with_history("clean", **values))
-    return replace(workspace, images=tuple(cleaned))
+        matched = matching(image, parameters, progress=report, cancel=cancel)
+        results.append(cleaned(image, matched, parameters).with_history("clean", **values))
+    return replace(workspace, images=tuple(results))
 
 
-def _cleaned(image: Stack, matched: NDArray[np.float64], parameters: CleanParameters) -> Stack:
+def matching(
+    image: Stack,
+    parameters: CleanParameters,
+    *,
+    progress: Progress = no_progress,
+    cancel: Cancel = never_cancel,
+) -> NDArray[np.float64]:
+    """Return the gain and offset (z, 2) of each slice, for which all slices are looked at."""
+    from porescope.correct.clean import match_brightness
+
+    if not parameters.brightness:
+        return np.tile([1.0, 0.0], (image.shape[SLICES], 1))
+    return match_brightness(image, parameters.brightness_region, progress=progress, cancel=cancel)
+
+
+def cleaned(image: Stack, matched: NDArray[np.float64], parameters: CleanParameters) -> Stack:
+    """Return the stack, slice by slice, and lazily where it was lazy.
+
+    Parameters
+    ----------
+    image : Stack
+    matched : array of shape (z, 2)
+        Of :func:`matching`.
+    parameters : CleanParameters
+    """
     from porescope.correct.clean import change_slices, flatten, remove_curtains
 
     def change(grey: NDArray[np.float32], index: int) -> Any:

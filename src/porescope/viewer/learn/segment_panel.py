@@ -7,26 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from napari.layers import Labels, Layer
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QWidget
 
 from porescope.errors import PorescopeError
 from porescope.pipeline.catalogue.segment import MATTERS, SCRIBBLES, SegmentParameters
 from porescope.pipeline.step import Parameters
-from porescope.stack import SLICES
 from porescope.viewer.annotate.annotation_layers import BRUSH_PX, PORE, SOLID, new_scribbles
 from porescope.viewer.choices import layer_named, offer
 from porescope.viewer.layers import CHANNEL, SOLID_COLOUR, from_layer, phase_colours
-from porescope.viewer.learn.segmentation import Preview, Question, Segmented
+from porescope.viewer.learn.segmentation import Preview, Question
+from porescope.viewer.live_preview import LivePreview, slice_at_slider
 from porescope.viewer.panels import StepPanel
 from porescope.viewer.paths import in_a_row
-from porescope.viewer.simulate.simulation import set_changed
-from porescope.viewer.work import Latest, Message
-
-SETTLED_MS = 300
-"""A stroke or a parameter that did not change for so long is worth an answer."""
 
 
 class SegmentPanel(StepPanel):
@@ -35,35 +28,25 @@ class SegmentPanel(StepPanel):
     def _complete(self) -> None:
         self.scribbles = QComboBox()
         self.paint_pore, self.paint_solid = QPushButton("Paint pore"), QPushButton("Paint solid")
-        self.live = QCheckBox("Live preview of the slice at the slider")
-        self.told = Message()
+        self.live = LivePreview(
+            self.viewer, self.session, self._aim, Preview().answer, _look, self._under_strokes
+        )
         self.scribbled = QWidget()
         rows = QFormLayout(self.scribbled)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addRow("Scribbles", self.scribbles)
         rows.addRow(in_a_row(self.paint_pore, self.paint_solid))
-        for offset, widget in enumerate((self.scribbled, self.live, self.told)):
+        for offset, widget in enumerate((self.scribbled, self.live)):
             self.column.insertWidget(3 + offset, widget)
         self.paint_pore.clicked.connect(lambda: self._paint(PORE))
         self.paint_solid.clicked.connect(lambda: self._paint(SOLID))
 
-        self._latest = Latest(self, self.session, self._show_slice, self.told.say)
-        self._preview = Preview()
-        self._question: Question | None = None
-        self._shown: Layer | None = None
         self._drawn = 0
         self._painted: Layer | None = None
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(SETTLED_MS)
-        self._settled.timeout.connect(self._ask)
-        self.live.toggled.connect(self._switch)
         self.scribbles.currentTextChanged.connect(self._follow_scribbles)
         self.images.itemChanged.connect(self._edited)
         self.form.container.changed.connect(self._edited)
         self.form["method"].changed.connect(self._show_fields)
-        moved = self.viewer.dims.events.point.connect(self._moved)
-        self.destroyed.connect(lambda: self.viewer.dims.events.point.disconnect(moved))
         self._show_fields()
 
     def reset_choices(self) -> None:
@@ -80,15 +63,13 @@ class SegmentPanel(StepPanel):
             names.insert(0, "")
         offer(self.scribbles, names, self.scribbles.currentText())
         self._follow_scribbles()
-        if self._shown is not None and self._shown not in self.viewer.layers:
-            self._shown = None
-            self.live.setChecked(False)
+        self.live.follow_layers()
 
     def run(self) -> None:
         """Segment the whole stacks; the preview ends."""
         if self._method == "forest" and self._scribbles() is None:
             raise PorescopeError("Paint some pore and some solid, and the forest learns from it.")
-        self.live.setChecked(False)
+        self.live.end()
         super().run()
 
     def _made(self, parameters: Parameters) -> str:
@@ -153,95 +134,28 @@ class SegmentPanel(StepPanel):
         self._drawn += 1
         self._edited()
 
-    def _switch(self, on: bool) -> None:
-        self.told.say(None)
-        if on:
-            self.viewer.dims.ndisplay = 2
-            self._ask()
-        elif self._shown is not None:
-            shown, self._shown = self._shown, None
-            if shown in self.viewer.layers:
-                self.viewer.layers.remove(shown)
-
     def _edited(self, event: Any = None) -> None:
-        if self.live.isChecked():
-            self._settled.start()
+        self.live.edited()
 
-    def _moved(self, event: Any = None) -> None:
-        if self.live.isChecked() and self.viewer.dims.ndisplay == 2:
-            self._ask()
-
-    def _ask(self) -> None:
-        """Ask for the slice at the slider; what is under way is dropped."""
-        self._settled.stop()
-        if not self.live.isChecked():
-            return
-        before = self._question
-        try:
-            question = self._question = self._aim()
-        except PorescopeError as error:
-            self._question = None
-            self.told.say(error)
-            return
-        if not question.asks_as(before):
-            self.told.say("Looking at the stacks.")
-        preview = self._preview
-        self._latest.ask(lambda: preview.answer(question))
-
-    def _aim(self) -> Question:
+    def _aim(self) -> tuple[Layer, Question]:
         chosen = self.chosen_images()
         if not chosen:
             raise self._nothing("images")
-        stacks = tuple(from_layer(self.viewer.layers[name]) for name in chosen)
-        first = self.viewer.layers[chosen[0]]
-        z = self.viewer.dims.point[SLICES - 3]
-        index = round(float((z - first.translate[SLICES]) / first.scale[SLICES]))
-        if not 0 <= index < len(first.data):
-            raise PorescopeError(f"The slider stands outside {first.name}; move it back.")
+        layers = [self.viewer.layers[name] for name in chosen]
         parameters = self.step.parse(self.form.values())
         assert isinstance(parameters, SegmentParameters)
-        layer = self._scribbles() if parameters.method == "forest" else None
-        return Question(
-            stacks, parameters, None if layer is None else layer.data, self._drawn, index
-        )
+        drawn_on = self._scribbles() if parameters.method == "forest" else None
+        scribbles = None if drawn_on is None else drawn_on.data
+        index = slice_at_slider(self.viewer, layers[0])
+        stacks = tuple(map(from_layer, layers))
+        return layers[0], Question(stacks, parameters, scribbles, self._drawn, index)
 
-    def _show_slice(self, segmented: Segmented) -> None:
-        """Show the newest answer; an earlier one of a slider that moves on is out of place."""
-        if segmented.question is not self._question or not self.live.isChecked():
-            return
-        self.told.say(segmented.summary)
-        chosen = self.chosen_images()
-        if not chosen:
-            return
-        image, pixels = self.viewer.layers[chosen[0]], segmented.labels[np.newaxis]
-        translate = np.array(image.translate, dtype=float)
-        translate[SLICES] += segmented.question.index * image.scale[SLICES]
-        if self._shown is not None and self._shown.data.shape == pixels.shape:
-            np.copyto(self._shown.data, pixels)
-            set_changed(self._shown, {"translate": translate, "scale": image.scale})
-            self._shown.refresh(extent=False)
-            return
-        self._replace(image, pixels, translate)
-
-    def _replace(self, image: Layer, pixels: Any, translate: Any) -> None:
-        layers = self.viewer.layers
-        if self._shown is not None:
-            layers.remove(self._shown)
-        active = layers.selection.active
-        places = {"translate": translate, "scale": image.scale}
-        look = {
-            "name": "preview labels",
-            "units": image.units,
-            "axis_labels": image.axis_labels,
-            "colormap": phase_colours(SOLID_COLOUR),
-            "opacity": 0.4,
-            "metadata": {CHANNEL: dict(places)},
-        }
-        (self._shown,) = self.show_layers([(pixels, places | look, "labels")])
-        self._shown.editable = False
-        # Strokes stay on top, and where they were being painted.
-        scribbles = self._scribbles()
+    def _under_strokes(self, image: Layer, shown: Layer) -> None:
+        layers, scribbles = self.viewer.layers, self._scribbles()
         if scribbles is not None:
-            layers.move(layers.index(self._shown), layers.index(scribbles))
-        if active in layers:
-            layers.selection.active = active
+            layers.move(layers.index(shown), layers.index(scribbles))
+
+
+def _look(image: Layer) -> tuple[dict[str, Any], str]:
+    colours = phase_colours(SOLID_COLOUR)
+    return {"name": "preview labels", "colormap": colours, "opacity": 0.4}, "labels"

@@ -14,6 +14,8 @@ from porescope.errors import PorescopeError
 from porescope.pipeline.catalogue.segment import SegmentParameters
 from porescope.segment.segment import BY_NETWORKS, segment
 from porescope.stack import Stack
+from porescope.tracking import Cancel
+from porescope.viewer.live_preview import Answer
 
 Slice = NDArray[np.uint8]
 
@@ -52,21 +54,6 @@ class Question:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Segmented:
-    """The labels of a slice, as asked for, and how long they took."""
-
-    question: Question
-    labels: Slice
-    seconds: float
-
-    @property
-    def summary(self) -> str:
-        """What it is, in one sentence."""
-        solid = 100 * np.mean(self.labels > 0)
-        return f"Slice {self.question.index}: {solid:.1f} % solid, {self.seconds:.1f} s."
-
-
 class Preview:
     """Segments slices, and keeps what it learned of their stacks for the next; for one thread."""
 
@@ -74,39 +61,50 @@ class Preview:
         self._asked: Question | None = None
         self._slice: Callable[[int], Slice] | None = None
 
-    def answer(self, question: Question) -> Segmented:
+    def answer(self, question: Question, cancel: Cancel) -> Answer:
         """Segment a slice as the whole stack will be.
 
         Raises
         ------
         PorescopeError
             As the step segment would.
+        Cancelled
         """
         start = time.monotonic()
         if self._slice is None or not question.asks_as(self._asked):
             self._slice = None
-            self._slice = _learned(question)
+            self._slice = _learned(question, cancel)
             self._asked = question
         labels = self._slice(question.index)
-        return Segmented(question, labels, time.monotonic() - start)
+        solid, seconds = 100 * np.mean(labels > 0), time.monotonic() - start
+        said = f"Slice {question.index}: {solid:.1f} % solid, {seconds:.1f} s."
+        return Answer(labels, said)
 
 
-def _learned(question: Question) -> Callable[[int], Slice]:
+def _learned(question: Question, cancel: Cancel) -> Callable[[int], Slice]:
     """Return what segments a slice, once all has been learned that needs the whole stack."""
     stacks, parameters = list(question.stacks), question.parameters
     if parameters.method in BY_NETWORKS:
-        return _by_networks(stacks, parameters)
+        return _by_networks(stacks, parameters, cancel)
     if parameters.method == "forest":
-        return _by_forest(question)
-    whole = segment(stacks, parameters.method, clusters=parameters.clusters, seed=parameters.seed)
+        return _by_forest(question, cancel)
+    whole = segment(
+        stacks,
+        parameters.method,
+        clusters=parameters.clusters,
+        seed=parameters.seed,
+        cancel=cancel,
+    )
     return lambda index: np.asarray(whole[index])
 
 
-def _by_networks(stacks: list[Stack], parameters: SegmentParameters) -> Callable[[int], Slice]:
+def _by_networks(
+    stacks: list[Stack], parameters: SegmentParameters, cancel: Cancel
+) -> Callable[[int], Slice]:
     from porescope.segment.probability import HALF
     from porescope.segment.segment import predictor
 
-    networks = predictor(stacks, parameters.method, weights=parameters.weights)
+    networks = predictor(stacks, parameters.method, weights=parameters.weights, cancel=cancel)
 
     def labels(index: int) -> Slice:
         return (networks.of(range(index, index + 1))[0] >= HALF).astype(np.uint8)
@@ -114,13 +112,13 @@ def _by_networks(stacks: list[Stack], parameters: SegmentParameters) -> Callable
     return labels
 
 
-def _by_forest(question: Question) -> Callable[[int], Slice]:
+def _by_forest(question: Question, cancel: Cancel) -> Callable[[int], Slice]:
     from porescope.segment.forest import train_forest
 
     if question.scribbles is None:
         raise PorescopeError("Paint some pore and some solid, and the forest learns from it.")
     stacks = list(question.stacks)
-    forest = train_forest(stacks, question.scribbles, seed=question.parameters.seed)
+    forest = train_forest(stacks, question.scribbles, seed=question.parameters.seed, cancel=cancel)
     classes = np.array(forest.classes, np.uint8)
 
     def labels(index: int) -> Slice:

@@ -27,6 +27,7 @@ from porescope.tracking import Cancel
 from porescope.viewer.choices import offer
 from porescope.viewer.form import Form
 from porescope.viewer.layers import KEY, LayerData
+from porescope.viewer.live_preview import SETTLED_MS, set_changed
 from porescope.viewer.panels import Panel
 from porescope.viewer.readers import workspace_layers
 from porescope.viewer.simulate.sample_layers import ask
@@ -38,7 +39,6 @@ from porescope.viewer.simulate.simulation import (
     places,
     preview_layers,
     run_simulation,
-    set_changed,
     simulated_workspace,
     subject,
 )
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 MONTE_CARLO, NEURAL = "Monte Carlo", "neural simulator"
 NEURAL_ONLY, MONTE_CARLO_ONLY = {"surrogate"}, {"walls", "tilt_deg"}
 """Fields that are for one of them alone."""
-SETTLED_MS = 300
-"""A parameter that did not change for so long is no longer being typed."""
 
 
 class SimulatePanel(Panel):

@@ -272,15 +272,6 @@ def places(sample: Layer, shot: Shot) -> dict[str, Any]:
     return {"scale": pixel, "translate": translate, "units": sample.units}
 
 
-def set_changed(shown: Layer, attributes: Mapping[str, Any]) -> None:
-    """Set what is no more as it was set last; what the user has set meanwhile stays."""
-    told = shown.metadata[CHANNEL]
-    for name, value in attributes.items():
-        if name in told and not np.array_equal(told[name], value):
-            told[name] = value
-            setattr(shown, name, value)
-
-
 class Preview:
     """Makes images of planes, and keeps what it made ready for the next; for one thread."""
 
