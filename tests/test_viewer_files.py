@@ -145,6 +145,49 @@ def test_what_is_not_for_us_is_left_to_others(tmp_path):
     assert get_reader([str(tmp_path / "a.tif"), str(tmp_path / "b.tif")]) is None
 
 
+def blocks(values, dtype=np.uint8, size=6):
+    """Labels in areas of several voxels."""
+    chosen = np.random.default_rng(0).choice(values, size=(4, 5, 7))
+    return chosen.repeat(size, axis=1).repeat(size, axis=2).astype(dtype)
+
+
+def noise(values, dtype=np.uint16, shares=None):
+    return np.random.default_rng(0).choice(values, size=(4, 30, 42), p=shares).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (blocks([0, 1]), Labels),
+        (blocks([0, 1], np.int64), Labels),
+        (blocks([0, 1, 2, 3], np.uint16), Labels),
+        (noise([0, 1], bool), Labels),
+        (blocks([0, 255]), Image),
+        (blocks([0, 1, 3]), Image),
+        (blocks([1, 2]), Image),
+        (blocks([-1, 0, 1], np.int8), Image),
+        (blocks(range(9)), Image),
+        (blocks([0, 1], np.float32), Image),
+        (np.zeros((4, 30, 42), np.uint8), Image),
+        (noise([0, 1]), Image),
+        (noise([0, 1, 2], shares=[0.97, 0.02, 0.01]), Image),
+        (blocks([0, 1]).repeat(80, axis=1), Labels),
+    ],
+)
+def test_a_file_that_does_not_tell_is_opened_as_labels_only_where_it_cannot_be_else(
+    tmp_path, data, kind
+):
+    from porescope.viewer.readers import read_layers
+
+    np.save(tmp_path / "mask.npy", data)
+    ((_, attributes, opened),) = read_layers(tmp_path / "mask.npy", SPACING_NM)
+    assert opened == kind.__name__.lower()
+    layer = Layer.create(data, attributes, opened)
+    assert from_layer(layer).is_labels == (kind is Labels)
+    ((*_, of_voltage),) = read_layers(tmp_path / "mask.npy", SPACING_NM, 2.0)
+    assert of_voltage == ("labels" if data.dtype == bool else "image")
+
+
 def test_the_sample_data_open(viewer):
     samples = dict(PluginManager.instance().iter_sample_data())
     assert {sample.key for sample in samples[PLUGIN]} == {"gold", "gold_truth"}

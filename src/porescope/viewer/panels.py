@@ -288,7 +288,8 @@ class LoadPanel(Panel):
 
     def _show(self, layers: list[LayerData]) -> None:
         shown = self.show_layers(layers)
-        self.runner.say(f"Loaded {', '.join(layer.name for layer in shown)}.")
+        told = [f"{each.name}{' as labels' * isinstance(each, Labels)}" for each in shown]
+        self.runner.say(f"Loaded {', '.join(told)}.")
         self._told = None
         self._asked = None
 

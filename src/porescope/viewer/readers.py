@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ from porescope.viewer.layers import (
 from porescope.viewer.project.sources import with_source
 
 LABELS = "labels"
+LOOKED_AT, MOST_PHASES, ROWS_LOOKED_AT = 16, 8, 256
+"""Slices and rows of each by which labels are known that no file tells of, and their phases."""
 Spacing = tuple[float | None, float | None, float | None]
 
 
@@ -127,7 +131,10 @@ def read_layers(
             for layer, stack in zip(image_layers(stacks), stacks, strict=True)
         ]
     stack = read_stack(path, spacing_nm=spacing_nm, beam_kv=beam_kv)
-    main = labels_layer(stack, stem(path)) if stack.is_labels else to_layer_data(stack, stem(path))
+    if is_surely_labels(stack):
+        main = labels_layer(replace(stack, is_labels=True), stem(path))
+    else:
+        main = to_layer_data(stack, stem(path))
     inside = [
         with_source(
             labels_layer(read_stack(labels), labels.name),
@@ -136,6 +143,34 @@ def read_layers(
         for labels in _labels_in(path)
     ]
     return [with_source(main, source), *inside]
+
+
+def is_surely_labels(stack: Stack) -> bool:
+    """Whether a stack holds labels beyond doubt.
+
+    Its file tells so, or it has two values only by its type, or its values are the numbers from 0
+    to at most 7 in areas: neighbours differ less than half as often as by chance, which counted
+    electrons or X-rays do not. Masks of 0 and 255 are left as images, as grey values may be black
+    and white.
+    """
+    if stack.is_labels or stack.data.dtype.kind == "b":
+        return True
+    if stack.beam_kv is not None or stack.detector is not None or stack.data.dtype.kind == "f":
+        return False
+    count, rows, _ = stack.shape
+    found = np.zeros(MOST_PHASES, np.intp)
+    differ = pairs = 0
+    for index in np.unique(np.linspace(0, count - 1, LOOKED_AT).round().astype(int)).tolist():
+        plane = np.asarray(stack.data[index])
+        if plane.min() < 0 or plane.max() >= MOST_PHASES:
+            return False
+        plane = plane[:: math.ceil(rows / ROWS_LOOKED_AT)]
+        found += np.bincount(plane.ravel(), minlength=MOST_PHASES)
+        apart = plane[:, 1:] != plane[:, :-1]
+        differ, pairs = differ + np.count_nonzero(apart), pairs + apart.size
+    phases = np.flatnonzero(found)
+    by_chance = 1 - np.sum((found / found.sum()) ** 2)
+    return bool(1 < len(phases) == phases[-1] + 1 and differ < by_chance / 2 * pairs)
 
 
 def is_project(path: Path) -> bool:
