@@ -194,6 +194,15 @@ def _add_simulate(commands: Any) -> None:
         "--surrogate auto",
     )
     parser.add_argument(
+        "--fast",
+        dest="surrogate",
+        action="store_const",
+        const="fast",
+        default=argparse.SUPPRESS,
+        help="image by back-scatter coefficients, less exactly, for solids in epoxy; the same as "
+        "--surrogate fast",
+    )
+    parser.add_argument(
         "--spacing-nm", metavar="Z,Y,X", help="voxel size of a volume that does not tell it"
     )
     parser.add_argument(
@@ -334,15 +343,17 @@ def _simulate(options: argparse.Namespace) -> None:
     from porescope.pipeline.jobs import Job
     from porescope.pipeline.run import work_folder
     from porescope.pipeline.simulation import SimulationParameters, write_simulation
+    from porescope.pipeline.simulation.fast import FAST
     from porescope.pipeline.step import parse_parameters
     from porescope.terminal import wait_with_bars
 
     values = given_values(options, SimulationParameters)
+    parameters = parse_parameters("Simulation", SimulationParameters, values)
     out = options.out.absolute()
     job = Job(
         write_simulation,
         options.sample,
-        parse_parameters("Simulation", SimulationParameters, values),
+        parameters,
         out,
         spacing_nm=_numbers("--spacing-nm", options.spacing_nm, float),
         overwrite=options.overwrite,
@@ -351,7 +362,8 @@ def _simulate(options: argparse.Namespace) -> None:
     written = wait_with_bars(job)
     z, y, x = written.shape
     voltages = ", ".join(f"{beam_kv:g}" for beam_kv in written.beams_kv)
-    how = f"{written.electrons:.3g} electrons" if written.electrons else "by the neural simulator"
+    drawn = "by fast imaging" if parameters.surrogate == FAST else "by the neural simulator"
+    how = f"{written.electrons:.3g} electrons" if written.electrons else drawn
     print(
         f"Wrote {options.out}: {z} slice{'s' * (z > 1)} of {y} x {x} pixels at {voltages} kV, "
         f"{how}, {written.seconds:.1f} s"

@@ -18,6 +18,7 @@ from porescope.imaging.noise import curtains
 from porescope.pipeline.samples import box_of, labels_of
 from porescope.pipeline.simulation.below import Below
 from porescope.pipeline.simulation.exposure import Exposure
+from porescope.pipeline.simulation.fast import FAST, Fast
 from porescope.pipeline.simulation.neural import Neural
 from porescope.pipeline.simulation.parameters import SimulationParameters, parse_materials
 from porescope.pipeline.simulation.plan import planned, reach_nm
@@ -73,11 +74,11 @@ class Microscope:
             for beam_kv in parameters.beam_kv
         )
         self.labels = labels_of(sample, self.plan.voxel_nm[0])
-        self._neural = (
-            Neural(sample, parameters, self.plan.voxel_nm)
-            if parameters.surrogate is not None
-            else None
-        )
+        self._drawn: Fast | Neural | None = None  # in place of electrons
+        if parameters.surrogate == FAST:
+            self._drawn = Fast(self.labels, parameters, self.plan.voxel_nm)
+        elif parameters.surrogate is not None:
+            self._drawn = Neural(sample, parameters, self.plan.voxel_nm)
         self._below = Below(
             self.labels if isinstance(sample, Stack) else sample,
             self.plan.voxel_nm,
@@ -92,8 +93,8 @@ class Microscope:
         parameters = self.parameters
         beam_kv = parameters.beam_kv[beam]
         electron_seed, *noise_seeds = _seeds(parameters.seed, index, beam_kv)
-        if self._neural is not None:
-            signal, transmitted = self._neural.signal(self.plan, index, beam, beam_kv), 0.0
+        if self._drawn is not None:
+            signal, transmitted = self._drawn.signal(self.plan, index, beam, beam_kv), 0.0
         else:
             signal, transmitted = self._followed(index, beam, electron_seed, cancel)
         if parameters.curtains > 0:  # of the face, and so the same at all voltages

@@ -63,14 +63,9 @@ class Neural:
         for beam_kv in parameters.beam_kv:
             self._surrogate.checked_beam_kv(beam_kv)
         self._surrogate.checked_pixel_nm(self._pixel_nm)
-        asked = (
-            ("tilted beam", parameters.tilt_deg > 0),
-            ("periodic walls", parameters.walls == "periodic"),
-            ("pixels of another size than voxels", self._pixel_nm != voxel_nm[COLUMNS]),
-        )
-        for what, is_asked in asked:
-            if is_asked:
-                raise PorescopeError(f"The neural simulator knows no {what}; use Monte Carlo.")
+        refuse_unknown("The neural simulator", parameters, voxel_nm)
+        if parameters.walls == "periodic":
+            raise PorescopeError("The neural simulator knows no periodic walls; use Monte Carlo.")
 
     def images(self, z_nm: float, beam_kv: float) -> dict[str, NDArray[np.float32]]:
         """Return what a whole plane signals for each electron of the beam, by detector."""
@@ -86,17 +81,8 @@ class Neural:
 
     def signal(self, plan: Plan, index: int, beam: int, beam_kv: float) -> NDArray[np.float32]:
         """Return what an image's pixels signal for each electron of the beam, free of noise."""
-        from scipy import ndimage
-
         whole = self.images(float(plan.slice_z_nm[index]), beam_kv)[self._detector]
-        first_px = np.array(plan.scan_start_nm(index, beam)) / plan.pixel_nm
-        rows, columns = plan.shape
-        if not np.any(first_px % 1):
-            y, x = first_px.astype(int)
-            return whole[y : y + rows, x : x + columns]
-        places = np.mgrid[:rows, :columns] + first_px[:, np.newaxis, np.newaxis]
-        moved = ndimage.map_coordinates(whole, places, order=3, mode="mirror")
-        return np.maximum(moved, 0).astype(np.float32)
+        return scanned(whole, plan, index, beam)
 
     def _heightfield(self, z_nm: float) -> HeightField:
         """Return the heightfield of a plane, in nm."""
@@ -114,6 +100,36 @@ class Neural:
         labels = np.asarray(sample.data[first : first + depth])
         solid = labels if labels.dtype == bool else labels != 0
         return extract_heightfield(solid, plane_z - first, layers=layers, spacing_nm=voxel_nm)
+
+
+def refuse_unknown(
+    what: str, parameters: SimulationParameters, voxel_nm: tuple[float, float, float]
+) -> None:
+    """Refuse what only electrons know: a tilted beam, and pixels that are no voxels."""
+    asked = {
+        "tilted beam": parameters.tilt_deg > 0,
+        "pixels of another size than voxels": parameters.pixel_nm not in (None, voxel_nm[COLUMNS]),
+    }
+    for name, is_asked in asked.items():
+        if is_asked:
+            raise PorescopeError(f"{what} knows no {name}; use Monte Carlo.")
+
+
+def scanned(
+    whole: NDArray[np.float32], plan: Plan, index: int, beam: int, walls: str = "mirror"
+) -> NDArray[np.float32]:
+    """Return the part of a whole plane that an image shows, moved by its drift."""
+    from scipy import ndimage
+
+    first_px = np.array(plan.scan_start_nm(index, beam)) / plan.pixel_nm
+    rows, columns = plan.shape
+    if not np.any(first_px % 1) and walls == "mirror":
+        y, x = first_px.astype(int)
+        return whole[y : y + rows, x : x + columns]
+    places = np.mgrid[:rows, :columns] + first_px[:, np.newaxis, np.newaxis]
+    mode = "mirror" if walls == "mirror" else "grid-wrap"
+    moved = ndimage.map_coordinates(whole, places, order=3, mode=mode)
+    return np.maximum(moved, 0).astype(np.float32)
 
 
 def fitting_surrogate(name: str, materials: Mapping[int, Material]) -> Surrogate:

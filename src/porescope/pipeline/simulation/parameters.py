@@ -91,11 +91,12 @@ class SimulationParameters(Parameters):
         description="what each label of the sample is: LABEL=MATERIAL, or LABEL=FORMULA:DENSITY "
         "with the density in g/cm3",
     )
-    surrogate: Annotated[str | None, WeightsOf("surrogate", ("auto",))] = Field(
+    surrogate: Annotated[str | None, WeightsOf("surrogate", ("auto", "fast"))] = Field(
         None,
-        description="weights of the neural simulator, by name or as a file, that make the images "
-        "in place of electrons, with the noise of as many; auto takes those that know the "
-        "materials",
+        description="what makes the images in place of electrons, with the noise of as many: "
+        "weights of the neural simulator, by name or as a file; auto for those that know the "
+        "materials; or fast, for solids in epoxy at 0.5 to 10 kV, by their back-scatter "
+        "coefficients",
     )
     pixel_nm: float | None = Field(
         None,
