@@ -38,6 +38,10 @@ class Model(Protocol):
     def materials(self) -> tuple[Material, ...]:
         """Of the layers, the lowest first."""
 
+    @property
+    def jumps(self) -> tuple[bool, ...]:
+        """For each layer, whether the signal jumps where it begins."""
+
     def evaluate(
         self, thickness_nm: Any, beam_kv: NDArray[np.float64], slopes: bool = False
     ) -> tuple[Any, Any]:
@@ -81,6 +85,11 @@ class Corrected:
 
     materials: tuple[Material, ...]
     substrate: Material
+
+    @property
+    def jumps(self) -> tuple[bool, ...]:
+        """See :class:`Model`."""
+        return (False,) * len(self.materials)
 
     def evaluate(
         self, thickness_nm: Any, beam_kv: NDArray[np.float64], slopes: bool = False
@@ -132,6 +141,7 @@ class Published:
 
     materials: ClassVar[tuple[Material, ...]] = (as_material("gold"), as_material("aluminium"))
     substrate: ClassVar[Material] = as_material("silicon")
+    jumps: ClassVar[tuple[bool, ...]] = (True, False)
     SUBSTRATE_SIGNAL: ClassVar[float] = 0.49
     GOLD_SIGNAL: ClassVar[float] = 0.90
 
@@ -220,8 +230,13 @@ def forward(
     chosen = layer_model(model, materials, substrate)
     if not hasattr(thickness_nm, "dtype"):
         thickness_nm = np.asarray(thickness_nm, np.float64)
+    energies = checked_beam(beam_kv)
     check_layers(thickness_nm, chosen)
-    return chosen.evaluate(thickness_nm, checked_beam(beam_kv))[0]
+    if isinstance(thickness_nm, np.ndarray) and thickness_nm.size:
+        check_reach(
+            thickness_nm.max(axis=(*range(thickness_nm.ndim - 3), -2, -1)), energies, chosen
+        )
+    return chosen.evaluate(thickness_nm, energies)[0]
 
 
 def bare_signal(
@@ -273,6 +288,28 @@ def check_layers(thickness_nm: Any, model: Model) -> None:
         np.isfinite(thickness_nm).all() and (thickness_nm >= 0).all()
     ):
         raise PorescopeError("The thickness of a layer must be 0 nm or above everywhere.")
+
+
+def check_reach(
+    thickest_nm: NDArray[np.float64], beam_kv: NDArray[np.float64], model: Model
+) -> None:
+    """Refuse layers that are thicker than the published formulas hold; the corrected hold for all.
+
+    Raises
+    ------
+    PorescopeError
+        With the layer and how thick it may be.
+    """
+    if not isinstance(model, Published):
+        return
+    for material, thickest in zip(model.materials, thickest_nm, strict=True):
+        most = 74.0 * beam_kv.min() ** 1.55 / material.density**0.91
+        if thickest >= most:
+            raise PorescopeError(
+                f"A layer of {thickest:g} nm of {material.name} is thicker than the published "
+                f"model holds at {beam_kv.min():g} keV, {most:.4g} nm; take the corrected model, "
+                "or leave out the lowest energies."
+            )
 
 
 def checked_beam(beam_kv: ArrayLike) -> NDArray[np.float64]:

@@ -1,0 +1,202 @@
+"""From signals at rising beam energy to the thickness of layers, by any method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from porescope.errors import PorescopeError
+from porescope.imaging import Material
+from porescope.layers.forward import (
+    MATERIALS,
+    SUBSTRATE,
+    Model,
+    check_reach,
+    checked_beam,
+    layer_model,
+)
+from porescope.layers.structures import THICKEST_NM
+from porescope.tracking import Cancel, Progress, never_cancel, no_progress
+
+LARGEST_NOISE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Inversion:
+    """What a method found.
+
+    Attributes
+    ----------
+    thickness_nm : array of shape (layers, y, x), float64
+        The lowest layer first.
+    uncertainty_nm : array of shape (layers, y, x), float64
+        Standard error of each pixel by itself, from noise alone.
+    misfit : array of shape (y, x), float64
+        Mean square over energies of the deviation from the series, in units of the noise: about 1
+        where the model holds, much more where it does not.
+    noise : float
+        The noise that was reckoned with, as a share of the signal.
+    notes : mapping
+        What the method decided, such as the strength of its regularisation.
+    """
+
+    thickness_nm: NDArray[np.float64]
+    uncertainty_nm: NDArray[np.float64]
+    misfit: NDArray[np.float64]
+    noise: float
+    notes: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a method is given: checked, and the same for all.
+
+    Attributes
+    ----------
+    signals : array of shape (energies, y, x), float64
+        Above 0, in units of the model.
+    beam_kv : array of shape (energies,), float64
+    model : Model
+    thickest_nm : array of shape (layers,), float64
+    noise : float or None
+        Standard deviation as a share of the signal, if known.
+    """
+
+    signals: NDArray[np.float64]
+    beam_kv: NDArray[np.float64]
+    model: Model
+    thickest_nm: NDArray[np.float64]
+    noise: float | None
+
+
+Method = Callable[[Task, Progress, Cancel], Inversion]
+
+
+def methods() -> dict[str, Method]:
+    """Return the methods by name."""
+    from porescope.layers.least_squares import by_neighbours, by_tikhonov
+
+    return {"tikhonov": by_tikhonov, "neighbours": by_neighbours}
+
+
+DEFAULT = "neighbours"
+
+
+def invert(signals: ArrayLike, beam_kv: ArrayLike, method: str = "default", **options: Any) -> Any:
+    """Return the thickness of layers, (layers, y, x) in nm; see :func:`solve`."""
+    return solve(signals, beam_kv, method, **options).thickness_nm
+
+
+def solve(
+    signals: ArrayLike,
+    beam_kv: ArrayLike,
+    method: str = "default",
+    *,
+    model: str = "corrected",
+    materials: Sequence[str | Material] = MATERIALS,
+    substrate: str | Material = SUBSTRATE,
+    thickest_nm: Sequence[float] = THICKEST_NM,
+    noise: float | None = None,
+    progress: Progress = no_progress,
+    cancel: Cancel = never_cancel,
+) -> Inversion:
+    """Find the thickness of layers that explains a series of images.
+
+    Parameters
+    ----------
+    signals : array of shape (energies, y, x)
+        One image a beam energy, in units of the model: bare substrate has
+        :func:`~porescope.layers.bare_signal`.
+    beam_kv : array of shape (energies,)
+        From 1 to 50, each once.
+    method : str, optional
+        ``"tikhonov"``, each pixel by itself; ``"neighbours"``, with neighbouring pixels; or
+        ``"default"``.
+    model, materials, substrate : optional
+        See :func:`~porescope.layers.forward`.
+    thickest_nm : sequence of floats, optional
+        What each layer cannot exceed, the lowest first.
+    noise : float, optional
+        Standard deviation of a signal as a share of it, such as 0.02; estimated from what the
+        model does not explain if left out.
+    progress, cancel : callables, optional
+        See :mod:`porescope.tracking`.
+
+    Returns
+    -------
+    Inversion
+
+    Raises
+    ------
+    PorescopeError
+        If the series is not one image an energy, holds what is no signal, or a number makes no
+        sense.
+    Cancelled
+        If ``cancel()`` became true.
+    """
+    known = methods()
+    name = DEFAULT if method == "default" else method
+    if name not in known:
+        raise PorescopeError(
+            f"There is no method {method!r}; take one of default, {', '.join(known)}."
+        )
+    chosen = layer_model(model, materials, substrate)
+    energies = checked_beam(beam_kv)
+    images = checked_signals(signals, energies)
+    thickest = np.asarray(thickest_nm, np.float64)
+    if thickest.shape != (len(chosen.materials),) or not (
+        np.isfinite(thickest).all() and (thickest > 0).all()
+    ):
+        raise PorescopeError(
+            f"Give the greatest thickness in nm, above 0, of each of the {len(chosen.materials)} "
+            f"layers, not {thickest_nm!r}."
+        )
+    check_reach(thickest, energies, chosen)
+    if noise is not None and not (math.isfinite(noise) and 0 <= noise <= LARGEST_NOISE):
+        raise PorescopeError(
+            f"The noise is a share of the signal from 0 to {LARGEST_NOISE}, such as 0.02, not "
+            f"{noise}."
+        )
+    return known[name](Task(images, energies, chosen, thickest, noise), progress, cancel)
+
+
+def checked_signals(signals: ArrayLike, beam_kv: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a series as float64.
+
+    Raises
+    ------
+    PorescopeError
+        If it is not one image an energy, an energy is there twice, or a value is no signal.
+    """
+    images = np.asarray(signals)
+    if images.ndim != 3 or images.dtype.kind not in "buif" or 0 in images.shape:
+        raise PorescopeError(
+            f"A series is images (energies, y, x), not {images.dtype} of shape {images.shape}."
+        )
+    if len(images) != len(beam_kv):
+        raise PorescopeError(
+            f"There are {len(images)} images but {len(beam_kv)} beam energies; give one for each."
+        )
+    values, counts = np.unique(beam_kv, return_counts=True)
+    if (counts > 1).any():
+        raise PorescopeError(
+            f"The energy {values[counts > 1][0]:g} keV is there twice; keep one image of each."
+        )
+    images = images.astype(np.float64)
+    for image, energy in zip(images, beam_kv, strict=True):
+        if not np.isfinite(image).all():
+            raise PorescopeError(
+                f"The image at {energy:g} keV holds values that are not numbers; mend it first."
+            )
+        if not image.min() > 0:
+            y, x = np.unravel_index(image.argmin(), image.shape)
+            raise PorescopeError(
+                f"The image at {energy:g} keV is {image.min():.4g} at pixel ({y}, {x}), but a "
+                "signal must be above 0; take off no more than the detector's dark level."
+            )
+    return images
