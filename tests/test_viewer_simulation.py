@@ -134,7 +134,10 @@ def test_how_long_a_round_takes_changes_no_pixel(monkeypatch):
     assert np.array_equal(*images)
 
 
-@pytest.mark.parametrize("parameters", [{}, {"dtype": "uint16"}, {"detector_noise": 0.1}])
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"dtype": "uint16"}, {"detector_noise": 0.1}, {"surrogate": "fast", "snr": 30.0}],
+)
 def test_a_preview_looks_as_the_stack_will(parameters):
     data = np.zeros((60, 30, 30), np.uint8)
     data[:, 10:20] = 1
@@ -473,6 +476,17 @@ def test_paint_is_seen_by_the_next_preview(qtbot, panel, viewer):
     panel.told.say(None)
     preview(qtbot, panel)
     assert previews(viewer)[0].data.mean() > dim + 40
+
+
+def test_fast_imaging_has_its_fields_and_no_secondaries(qtbot, panel, viewer):
+    panel.by.setCurrentText("fast imaging")
+    hidden = {"surrogate", "tilt_deg", "detector"}
+    shown = {name for name in SimulationParameters.model_fields if panel.form[name].visible}
+    assert not hidden & shown
+    assert "by fast imaging" in preview(qtbot, panel, "fast imaging")
+    assert len(previews(viewer)) == 1
+    panel.secondaries.setChecked(True)
+    assert "Fast imaging tells no secondary electrons" in wait_for(qtbot, panel, "secondary")
 
 
 def test_layers_may_go_at_any_time(qtbot, panel, viewer):

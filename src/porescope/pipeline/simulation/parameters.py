@@ -91,7 +91,7 @@ class SimulationParameters(Parameters):
         description="what each label of the sample is: LABEL=MATERIAL, or LABEL=FORMULA:DENSITY "
         "with the density in g/cm3",
     )
-    surrogate: Annotated[str | None, WeightsOf("surrogate", ("auto", "fast"))] = Field(
+    surrogate: Annotated[str | None, WeightsOf("surrogate", ("auto",))] = Field(
         None,
         description="what makes the images in place of electrons, with the noise of as many: "
         "weights of the neural simulator, by name or as a file; auto for those that know the "

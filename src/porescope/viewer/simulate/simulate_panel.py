@@ -20,6 +20,7 @@ from porescope.errors import Cancelled, PorescopeError
 from porescope.pipeline.project import RESULTS
 from porescope.pipeline.run import Report
 from porescope.pipeline.simulation import SimulationParameters
+from porescope.pipeline.simulation.fast import FAST
 from porescope.pipeline.simulation.neural import FITTING
 from porescope.pipeline.step import find_step
 from porescope.stack import SLICES
@@ -47,9 +48,13 @@ from porescope.viewer.work import Latest, Message, Session, in_process
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-MONTE_CARLO, NEURAL = "Monte Carlo", "neural simulator"
-NEURAL_ONLY, MONTE_CARLO_ONLY = {"surrogate"}, {"walls", "tilt_deg"}
-"""Fields that are for one of them alone."""
+MONTE_CARLO, NEURAL, FAST_IMAGING = "Monte Carlo", "neural simulator", "fast imaging"
+UNUSED = {
+    MONTE_CARLO: {"surrogate"},
+    NEURAL: {"walls", "tilt_deg"},
+    FAST_IMAGING: {"surrogate", "detector", "tilt_deg"},
+}
+"""Fields that are not for one of them."""
 
 
 class SimulatePanel(Panel):
@@ -66,7 +71,7 @@ class SimulatePanel(Panel):
         self.step = find_step("simulate")
         self.sample = QComboBox()
         self.by = QComboBox()
-        self.by.addItems([MONTE_CARLO, NEURAL])
+        self.by.addItems(list(UNUSED))
         self.live = QCheckBox("Live preview of the plane at the slider")
         self.beam_kv = QComboBox()
         self.secondaries = QCheckBox("Secondary electrons too, side by side")
@@ -171,6 +176,8 @@ class SimulatePanel(Panel):
         values = {k: value for k, value in self.form.values().items() if k not in unused}
         if self.by.currentText() == NEURAL:
             values.setdefault("surrogate", FITTING)
+        elif self.by.currentText() == FAST_IMAGING:
+            values["surrogate"] = FAST
         parameters = self.step.parse(values)
         assert isinstance(parameters, SimulationParameters)
         return parameters
@@ -185,7 +192,7 @@ class SimulatePanel(Panel):
         self._edited()
 
     def _unused(self) -> set[str]:
-        return NEURAL_ONLY if self.by.currentText() == MONTE_CARLO else MONTE_CARLO_ONLY
+        return UNUSED[self.by.currentText()]
 
     def _offer_beams(self) -> None:
         """Offer the voltages of the form for the preview."""

@@ -25,9 +25,11 @@ from porescope.imaging.detectors import as_detector
 from porescope.imaging.electron_sample import ElectronSample
 from porescope.imaging.montecarlo import simulate_monte_carlo
 from porescope.pipeline.run import Report, run_step, tell_nobody
+from porescope.pipeline.samples import labels_of
 from porescope.pipeline.simulation import SimulationParameters, parse_materials
 from porescope.pipeline.simulation.below import Below
 from porescope.pipeline.simulation.exposure import Exposure
+from porescope.pipeline.simulation.fast import FAST, Fast
 from porescope.pipeline.simulation.microscope import check_secondaries
 from porescope.pipeline.simulation.neural import Neural
 from porescope.pipeline.simulation.plan import reach_nm
@@ -221,8 +223,9 @@ class Exposed:
             f"Plane at {shot.z_nm:g} nm, {shot.beam_kv:g} kV: "
             f"{seen if self.electrons else 'a first look'}."
         )
-        if self.neural:
-            return f"Plane at {shot.z_nm:g} nm, {shot.beam_kv:g} kV, by the neural simulator."
+        if self.drawn:
+            how = "fast imaging" if _fast(shot.subject) else "the neural simulator"
+            return f"Plane at {shot.z_nm:g} nm, {shot.beam_kv:g} kV, by {how}."
         if self.transmitted > TOO_MANY_TRANSMITTED:
             told += (
                 f" The sample ends too close below: {100 * self.transmitted:.1f} % of the "
@@ -231,14 +234,14 @@ class Exposed:
         return told
 
     @property
-    def neural(self) -> bool:
+    def drawn(self) -> bool:
         """Whether no electron was followed."""
         return self.shot.subject.parameters.surrogate is not None
 
     @property
     def quick(self) -> bool:
         """Whether there may be as much to see of each plane of a moving slider."""
-        return self.neural or self.electrons == 0
+        return self.drawn or self.electrons == 0
 
     @property
     def finished(self) -> bool:
@@ -272,13 +275,17 @@ def places(sample: Layer, shot: Shot) -> dict[str, Any]:
     return {"scale": pixel, "translate": translate, "units": sample.units}
 
 
+def _fast(subject: Subject) -> bool:
+    return subject.parameters.surrogate == FAST
+
+
 class Preview:
     """Makes images of planes, and keeps what it made ready for the next; for one thread."""
 
     def __init__(self) -> None:
         self._below: Below | None = None
         self._made_for: tuple[Any, ...] = ()
-        self._neural: tuple[Subject, Neural] | None = None
+        self._drawing: tuple[Subject, Fast | Neural] | None = None
 
     def look(self, shot: Shot) -> Exposed:
         """Return a plane in so few pixels and electrons that it takes a fraction of a second.
@@ -298,32 +305,42 @@ class Preview:
         return Exposed(shot, 0, signals, transmitted)
 
     def _drawn(self, shot: Shot) -> Exposed:
-        """Return a plane by the neural simulator, at once as good as it gets."""
+        """Return a plane without electrons, at once as good as it gets."""
         parameters = shot.subject.parameters
         detector = as_detector(parameters.detector).name
-        seen = self._made_neural(shot.subject).images(shot.z_nm, shot.beam_kv)
+        seen = self._drawn_by(shot.subject).images(shot.z_nm, shot.beam_kv)
         wanted = [detector, SECONDARY] if shot.secondaries else [detector]
         if not set(wanted) <= set(seen):
             raise PorescopeError(
-                "These weights of the neural simulator tell no secondary electrons; show only "
+                "Fast imaging tells no secondary electrons; show only back-scattered ones, or use "
+                "Monte Carlo."
+                if _fast(shot.subject)
+                else "These weights of the neural simulator tell no secondary electrons; show only "
                 "back-scattered ones, take other weights, or use Monte Carlo."
             )
         signals = {name: seen[name].astype(np.float64) for name in wanted}
         return Exposed(shot, shot.asked, signals, 0.0)
 
-    def _made_neural(self, subject: Subject) -> Neural:
-        """Return the neural simulator on a sample, which is held in memory."""
-        if self._neural is not None:
-            known, neural = self._neural
+    def _drawn_by(self, subject: Subject) -> Fast | Neural:
+        """Return what draws planes of a sample, which is held in memory."""
+        if self._drawing is not None:
+            known, drawing = self._drawing
             same = _voxels(known) is _voxels(subject) and known.voxel_nm == subject.voxel_nm
             if same and known.parameters == subject.parameters:
-                return neural
+                return drawing
+        drawing = self._made(subject)
+        self._drawing = (subject, drawing)
+        return drawing
+
+    def _made(self, subject: Subject) -> Fast | Neural:
         sample = subject.sample
+        if _fast(subject):
+            labels = labels_of(sample, subject.voxel_nm[SLICES])
+            return Fast(labels, subject.parameters, subject.voxel_nm)
         if isinstance(sample, Stack):
             solid = np.asarray(sample.data) != 0
             sample = sample.with_data(solid, is_labels=True)
-        self._neural = (subject, Neural(sample, subject.parameters, subject.voxel_nm))
-        return self._neural[1]
+        return Neural(sample, subject.parameters, subject.voxel_nm)
 
     def sharpen(self, exposed: Exposed, cancel: Cancel = never_cancel) -> Exposed:
         """Return the plane with some rounds of electrons more, up to as many as asked for.
