@@ -375,7 +375,7 @@ def test_a_material_can_be_a_formula_with_its_density():
         ({"beam_kv": (2, 50)}, "outside the scattering tables"),
         ({"beam_kv": (2, 2)}, "named twice"),
         ({"beam_kv": ()}, "beam_kv"),
-        ({"materials": "0=epoxy,1=unobtainium"}, "no material 'unobtainium'.* as 1=SiO2:2.2"),
+        ({"materials": "0=epoxy,1=unobtainium"}, "no material 'unobtainium'.* as SiO2:2.2"),
         ({"materials": "0=epoxy,1=SiO2:0"}, "density must be above 0"),
         ({"materials": "0=epoxy,1=SiO2:heavy"}, "must be a number in g/cm3"),
         ({"materials": "0=epoxy,1=Xx:3"}, "no scattering tables for Xx"),

@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sample(commands)
     _add_heightfield(commands)
     _add_simulate(commands)
+    _add_layers(commands)
     _add_train(commands)
 
     demo = commands.add_parser("demo", help="run the sample recipe and show the result")
@@ -210,6 +211,33 @@ def _add_simulate(commands: Any) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier simulation")
     parser.set_defaults(run=_simulate)
+
+
+def _add_layers(commands: Any) -> None:
+    from porescope.options import add_options
+    from porescope.pipeline.layers import LayersParameters, LayersSimulation
+
+    layers = commands.add_parser(
+        "layers",
+        help="find the thickness of stacked layers from images at rising beam energy",
+        description="Layer microtomography: deeper layers show at higher beam energy.",
+    )
+    actions = layers.add_subparsers(required=True, metavar="ACTION")
+    find = actions.add_parser("find", help="find the layers of an energy series")
+    find.add_argument(
+        "series",
+        type=Path,
+        metavar="SERIES",
+        help="folder with an image an energy, such as 05keV.tif, or a TIFF that Porescope wrote",
+    )
+    add_options(find, LayersParameters)
+    find.set_defaults(run=_layers)
+    simulate = actions.add_parser("simulate", help="draw layers, and make their energy series")
+    add_options(simulate, LayersSimulation)
+    simulate.set_defaults(run=_simulate_layers)
+    for action in (find, simulate):
+        action.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+        action.add_argument("--overwrite", action="store_true", help="replace an earlier result")
 
 
 def _add_train(commands: Any) -> None:
@@ -370,6 +398,49 @@ def _simulate(options: argparse.Namespace) -> None:
     )
     for note in written.notes:
         print(f"porescope: {note}", file=sys.stderr)
+
+
+def _layers(options: argparse.Namespace) -> None:
+    from porescope.options import given_values
+    from porescope.pipeline.jobs import Job
+    from porescope.pipeline.layers import LayersParameters, write_layers
+    from porescope.pipeline.run import work_folder
+    from porescope.pipeline.step import parse_parameters
+    from porescope.terminal import wait_with_bars
+
+    values = given_values(options, LayersParameters)
+    out = options.out.absolute()
+    job = Job(
+        write_layers,
+        options.series,
+        parse_parameters("Layers", LayersParameters, values),
+        out,
+        overwrite=options.overwrite,
+        leftovers=(work_folder(out),),
+    )
+    found = wait_with_bars(job)
+    print(f"Wrote {options.out}: {found.summary}")
+
+
+def _simulate_layers(options: argparse.Namespace) -> None:
+    from porescope.options import given_values
+    from porescope.pipeline.jobs import Job
+    from porescope.pipeline.layers import LayersSimulation, write_layers_simulation
+    from porescope.pipeline.run import work_folder
+    from porescope.pipeline.step import parse_parameters
+    from porescope.terminal import wait_with_bars
+
+    values = given_values(options, LayersSimulation)
+    out = options.out.absolute()
+    job = Job(
+        write_layers_simulation,
+        parse_parameters("Simulation of layers", LayersSimulation, values),
+        out,
+        overwrite=options.overwrite,
+        leftovers=(work_folder(out),),
+    )
+    wait_with_bars(job)
+    print(f"Wrote {options.out}: the series, and the true thickness of its layers")
 
 
 def _train(options: argparse.Namespace) -> None:

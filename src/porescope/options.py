@@ -42,7 +42,13 @@ def _parts(text: str) -> list[str]:
 
 
 def _is_tuple(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) is tuple
+    return _tuple_of(field) is not None
+
+
+def _tuple_of(field: FieldInfo) -> Any:
+    """Return the tuple that a field is or may be, if any."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if get_origin(kind) is tuple), None)
 
 
 def _metavar(field: FieldInfo) -> str:
@@ -50,6 +56,6 @@ def _metavar(field: FieldInfo) -> str:
     if choices and len(choices) <= SHOWN_CHOICES:
         return "{" + ",".join(choices) + "}"
     if _is_tuple(field):
-        parts = get_args(field.annotation)
+        parts = get_args(_tuple_of(field))
         return "A,B,..." if ... in parts else ",".join("ABC"[: len(parts)])
     return "VALUE"

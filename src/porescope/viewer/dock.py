@@ -24,6 +24,7 @@ from porescope.viewer.annotate.annotate_panel import AnnotatePanel
 from porescope.viewer.clean_panel import CleanPanel
 from porescope.viewer.help import Help
 from porescope.viewer.inspect.inspect_panel import InspectPanel
+from porescope.viewer.layers_panel import LayersPanel
 from porescope.viewer.learn.check_panel import CheckPanel
 from porescope.viewer.learn.segment_panel import SegmentPanel
 from porescope.viewer.learn.train_panel import TrainPanel
@@ -48,9 +49,12 @@ GROUPS = {
     "Put right": ("align", "crop", "clean", "positions"),
     "Tell phases apart": ("segment", "check", "slices"),
     "Look and measure": ("inspect", "annotate", "measure"),
+    "Layered materials": ("layers",),
     "Learn and repeat": ("train", "recipe"),
 }
 """The sections as a person works, under their headings."""
+TITLES = {"layers": "Layer thickness", "recipe": "Run recipe"}
+"""Sections that are called otherwise than by their name."""
 OWN_PANELS = {"clean": CleanPanel, "segment": SegmentPanel, "check": CheckPanel}
 """Panels of steps that have more than their parameters."""
 
@@ -81,6 +85,7 @@ class Dock(QScrollArea):
             "simulate": SimulatePanel(napari_viewer, session),
             "inspect": InspectPanel(napari_viewer, session),
             "annotate": AnnotatePanel(napari_viewer, session),
+            "layers": LayersPanel(napari_viewer, session),
             "train": TrainPanel(napari_viewer, session),
             "recipe": RecipePanel(napari_viewer, session),
         }
@@ -212,12 +217,13 @@ open_inspect = _opener("inspect")
 open_sample = _opener("sample")
 open_heightfield = _opener("heightfield")
 open_simulate = _opener("simulate")
+open_layers = _opener("layers")
 open_train = _opener("train")
 open_recipe = _opener("recipe")
 
 
 def _header(section: str) -> QPushButton:
-    button = QPushButton("Run recipe" if section == "recipe" else section.capitalize())
+    button = QPushButton(TITLES.get(section, section.capitalize()))
     button.setCheckable(True)
     button.setStyleSheet("text-align: left; padding: 5px 8px; font-weight: bold;")
     return button

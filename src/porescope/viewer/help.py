@@ -36,6 +36,7 @@ PAGES = {
     "inspect": "inspect.md",
     "annotate": "annotate.md",
     "measure": "measures.md",
+    "layers": "layers.md",
     "train": "segmentation.md#train-on-your-own-material",
     "recipe": "recipes.md",
 }

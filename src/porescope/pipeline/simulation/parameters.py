@@ -35,17 +35,24 @@ def parse_materials(text: str) -> dict[int, Material]:
             )
         if int(label) in found:
             raise PorescopeError(f"The materials {text!r} name label {int(label)} twice.")
-        found[int(label)] = _material(name)
+        found[int(label)] = parse_material(name)
     return found
 
 
-def _material(name: str) -> Material:
+def parse_material(name: str) -> Material:
+    """Return a material by its name, or from a formula and a density in g/cm3 such as SiO2:2.2.
+
+    Raises
+    ------
+    PorescopeError
+        If there is none of that name, or the formula cannot be read.
+    """
     formula, colon, density = name.partition(":")
     if not colon:
         if name not in material_names():
             raise PorescopeError(
                 f"There is no material {name!r}; take one of {', '.join(material_names())}, or a "
-                "formula with its density in g/cm3, such as 1=SiO2:2.2."
+                "formula with its density in g/cm3, such as SiO2:2.2."
             )
         return as_material(name)
     try:

@@ -1,0 +1,83 @@
+"""The section that finds the thickness of stacked layers, in a real window."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari", reason="napari is not installed")
+if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    pytest.skip("windows need a display; try xvfb-run", allow_module_level=True)
+from qtpy.QtCore import Qt
+
+from porescope.viewer.layers_panel import LayersPanel
+
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def panel(qtbot, session, viewer):
+    panel = LayersPanel(viewer, session)
+    qtbot.addWidget(panel)
+    panel.show()
+    return panel
+
+
+def click(qtbot, panel, button):
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.wait_until(lambda: not panel.runner.running, timeout=PATIENCE_MS)
+
+
+def names(viewer):
+    return [layer.name for layer in viewer.layers]
+
+
+def test_from_a_simulated_series_to_maps_and_a_volume(qtbot, viewer, panel):
+    click(qtbot, panel, panel.simulate)
+    assert "31 energies from 5 to 35 keV, 128 × 128 pixels." in panel.runner.message.text()
+    series = viewer.layers["series"]
+    energies_kev = series.data_to_world((0, 0, 0))[0], series.data_to_world((30, 0, 0))[0]
+    assert energies_kev == (5, 35), "the slider's position is the energy"
+
+    panel.form["method"].value = "tikhonov"
+    click(qtbot, panel, panel.runner.run_button)
+    assert "gold:" in panel.runner.message.text()
+    assert "nm on average" in panel.runner.message.text()
+    found = viewer.layers["gold thickness (nm)"]
+    true = viewer.layers["true gold thickness (nm)"]
+    assert abs(found.data - true.data).mean() < 1
+    assert tuple(found.scale) == (10.0, 10.0)
+    assert [str(unit) for unit in found.units] == ["nanometer"] * 2
+    assert {"aluminium thickness (nm)", "aluminium uncertainty (nm)", "misfit"} <= {*names(viewer)}
+    labels = viewer.layers["layers"]
+    assert tuple(labels.scale) == (10.0, 10.0, 10.0)
+    assert set(np.unique(labels.data)) <= {0, 1, 2}
+
+
+def test_a_box_on_the_series_is_the_bare_region(qtbot, viewer, panel):
+    draw = panel.form.regions()["bare"][1]
+    draw.native.click()
+    assert "Choose a series first" in panel.runner.message.text()
+    click(qtbot, panel, panel.simulate)
+    draw.native.click()
+    assert "bare substrate" in names(viewer)
+    assert len(panel.form["bare"].value.split(",")) == 4
+
+
+def test_what_is_no_series_is_told(qtbot, viewer, panel, tmp_path):
+    click(qtbot, panel, panel.runner.run_button)
+    assert "Choose a folder or a file with the series" in panel.runner.message.text()
+    panel.path.setText(str(tmp_path))
+    panel.path.editingFinished.emit()
+    qtbot.wait_until(lambda: not panel.runner.running, timeout=PATIENCE_MS)
+    assert "holds no images" in panel.runner.message.text()
+    panel.form["materials"].value = "gold, unobtainium"
+    click(qtbot, panel, panel.runner.run_button)
+    assert "no material 'unobtainium'" in panel.runner.message.text()
+    assert not names(viewer)
