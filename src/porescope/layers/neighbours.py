@@ -41,7 +41,7 @@ BORDER = 2.0
 squared deviations."""
 MOST_EVIDENCE = 50.0
 OBJECTION = 25.0
-"""Squared deviation at which a pixel is believed rather than its neighbours, at 5 standard errors."""
+"""Squared deviations by which a pixel is believed rather than its neighbours: 5 standard errors."""
 
 
 def gradient(image: Array) -> tuple[Array, Array]:

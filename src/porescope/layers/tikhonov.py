@@ -222,8 +222,8 @@ def _step(curvature: Array, downhill: Array, damping: Array, held: NDArray[np.bo
     matrix = np.moveaxis(curvature, -1, 0) * free[:, np.newaxis] * free[..., np.newaxis]
     diagonal = np.einsum("pll->pl", matrix)
     diagonal += damping[:, np.newaxis] * diagonal + ~free + 1e-12
-    step: Array = np.linalg.solve(matrix, (downhill.T * free)[..., np.newaxis])[..., 0].T
-    return step
+    solved = np.linalg.solve(matrix, (downhill.T * free)[..., np.newaxis])
+    return np.asarray(solved[..., 0].T, np.float64)
 
 
 def fit(
