@@ -61,6 +61,22 @@ OTHERS: dict[str, list[Film]] = {
 }
 
 
+INTRODUCTION = f"""# Forward models of layers beside Monte Carlo
+`layers_forward.py`; back-scatter coefficients of flat layers at
+{", ".join(f"{kv:g}" for kv in CHECK_KV)} keV, {ELECTRONS:,} electrons each (standard error 0.001):
+root mean square deviation, largest in brackets. No energy but 5 and 30 keV, and no thickness but
+15 and 150 nm and none, was among those that the constants were fitted to. Our scattering tables end
+at 30 kV, so 31 to 35 keV are not checked.
+
+- *own bulks*: the corrected model with Monte Carlo's own bulk signals, which tells of the layers
+  alone; *corrected*: as it is, with bulk signals by Hunger and Küchler, which were measured.
+- *published* is in units of its own (silicon 0.49, gold 0.90); *scaled* is the best of all a + b S,
+  fitted to these very films, so it flatters.
+
+| films | number | own bulks | corrected | published, scaled | published |
+|---|---|---|---|---|---|"""
+
+
 def monte_carlo(film: Film, beam_kv: float, seed: int) -> float:
     materials, thickness_nm, substrate = film
     layers = [
@@ -160,21 +176,7 @@ def row(name: str, deviations: dict[str, np.ndarray]) -> str:
 
 def main() -> None:
     beams = np.array(CHECK_KV)
-    lines = [
-        "# Forward models of layers beside Monte Carlo",
-        f"`layers_forward.py`; back-scatter coefficients of flat layers at {', '.join(f'{kv:g}' for kv in CHECK_KV)} keV, "
-        f"{ELECTRONS:,} electrons each (standard error 0.001): root mean square deviation, largest in brackets. "
-        "No energy but 5 and 30 keV and no thickness but 15, 150 nm and none was among those that the constants were fitted to. "
-        "Our scattering tables end at 30 kV, so 31 to 35 keV are not checked.",
-        "",
-        "- *own bulks*: the corrected model with Monte Carlo's own bulk signals, which tells of the layers alone; "
-        "*corrected*: as it is, with bulk signals by Hunger and Küchler, who measured them.",
-        "- *published* is in units of its own (silicon 0.49, gold 0.90) and never between silicon and gold as they are; "
-        "*scaled* is the best of all a + b S, fitted to these very films, so it flatters.",
-        "",
-        "| films | number | own bulks | corrected | published, scaled | published |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = [INTRODUCTION]
     number = 1_000_000
     bulk = {
         name: np.array([backscatter_coefficient(name, kv, electrons=300_000) for kv in CHECK_KV])

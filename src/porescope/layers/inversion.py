@@ -79,12 +79,15 @@ Method = Callable[[Task, Progress, Cancel], Inversion]
 
 def methods() -> dict[str, Method]:
     """Return the methods by name."""
+    from porescope.layers.learned import by_network
     from porescope.layers.least_squares import by_neighbours, by_tikhonov
 
-    return {"tikhonov": by_tikhonov, "neighbours": by_neighbours}
+    return {"network": by_network, "neighbours": by_neighbours, "tikhonov": by_tikhonov}
 
 
-DEFAULT = "neighbours"
+DEFAULT = "network, or neighbours where there are not two layers"
+FEWEST_ENERGIES = 4
+"""With less the network needs to be told the noise."""
 
 
 def invert(signals: ArrayLike, beam_kv: ArrayLike, method: str = "default", **options: Any) -> Any:
@@ -115,8 +118,10 @@ def solve(
     beam_kv : array of shape (energies,)
         From 1 to 50, each once.
     method : str, optional
-        ``"tikhonov"``, each pixel by itself; ``"neighbours"``, with neighbouring pixels; or
-        ``"default"``.
+        ``"tikhonov"``, each pixel by itself; ``"neighbours"``, with neighbouring pixels;
+        ``"network"``, with a network that weighs them, for two layers; a file of weights that
+        ``porescope train layers`` wrote; or ``"default"``: the network, or neighbours where there
+        are not two layers or too few energies to tell the noise.
     model, materials, substrate : optional
         See :func:`~porescope.layers.forward`.
     thickest_nm : sequence of floats, optional
@@ -139,12 +144,6 @@ def solve(
     Cancelled
         If ``cancel()`` became true.
     """
-    known = methods()
-    name = DEFAULT if method == "default" else method
-    if name not in known:
-        raise PorescopeError(
-            f"There is no method {method!r}; take one of default, {', '.join(known)}."
-        )
     chosen = layer_model(model, materials, substrate)
     energies = checked_beam(beam_kv)
     images = checked_signals(signals, energies)
@@ -162,7 +161,24 @@ def solve(
             f"The noise is a share of the signal from 0 to {LARGEST_NOISE}, such as 0.02, not "
             f"{noise}."
         )
-    return known[name](Task(images, energies, chosen, thickest, noise), progress, cancel)
+    task = Task(images, energies, chosen, thickest, noise)
+    return _method(method, task)(task, progress, cancel)
+
+
+def _method(name: str, task: Task) -> Method:
+    from porescope.layers.learned import from_weights
+
+    known = methods()
+    if name == "default":
+        told = task.noise is not None or len(task.beam_kv) >= FEWEST_ENERGIES
+        return known["network" if told and len(task.thickest_nm) == 2 else "neighbours"]
+    method = known.get(name) or from_weights(name)
+    if method is None:
+        raise PorescopeError(
+            f"There is no method {name!r}; take one of default, {', '.join(known)}, or a file of "
+            "weights."
+        )
+    return method
 
 
 def checked_signals(signals: ArrayLike, beam_kv: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -216,7 +217,7 @@ def energy_in(name: str) -> float | None:
     >>> energy_in("05keV.tif"), energy_in("scan_12.5 kV"), energy_in("scan_3")
     (5.0, 12.5, None)
     """
-    return voltage_in(name.replace("keV", "kV").replace("KeV", "kV").replace("kev", "kV"))
+    return voltage_in(re.sub("kev", "kV", name, flags=re.IGNORECASE))
 
 
 def _folder(path: Path, named: bool) -> Found:
