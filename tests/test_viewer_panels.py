@@ -321,7 +321,7 @@ def test_the_dock_scrolls_to_what_was_said_and_found(make_napari_viewer, qtbot, 
     said = panel.runner.message
     qtbot.wait_until(lambda: said.visibleRegion().boundingRect().height() == said.height())
     if not refused:
-        assert panel.scores.visibleRegion().boundingRect().height() > 80
+        qtbot.wait_until(lambda: panel.scores.visibleRegion().boundingRect().height() > 80)
     viewer.close()
 
 

@@ -7,7 +7,7 @@ own operations count; what napari has no place for stands in ``metadata["poresco
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,16 @@ SAMPLED_PIXELS = 250_000
 MARK_PX = 12
 
 LayerData = tuple[Any, dict[str, Any], str]
+
+
+def made_layers(layers: Iterable[LayerData]) -> list[Layer]:
+    """Return layers to be added to a window.
+
+    In a thread this keeps from the window what the first ones import, contrast and thumbnails.
+    """
+    from napari.layers import Layer
+
+    return [Layer.create(*layer) for layer in layers]
 
 
 def to_layer_data(stack: Stack, name: str, **attributes: Any) -> LayerData:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,7 @@ from porescope.viewer.layers import (
     is_map,
     is_stack,
     label_features,
+    made_layers,
     marks_layer,
 )
 from porescope.viewer.paths import PathList, in_a_row, with_choosers
@@ -174,9 +175,17 @@ class Panel(QWidget):
 
         return act
 
-    def show_layers(self, layers: Iterable[LayerData]) -> list[Layer]:
-        """Add layers to the window."""
-        return [self.viewer.add_layer(Layer.create(*layer)) for layer in layers]
+    def show_layer(self, layer: LayerData) -> Layer:
+        """Add a layer to the window."""
+        return self.viewer.add_layer(Layer.create(*layer))
+
+    def show_each(self, layers: Iterable[Layer]) -> Generator[None, None, list[Layer]]:
+        """Add layers to the window, which goes on after each; napari takes 0.1 s for one."""
+        shown = []
+        for layer in layers:
+            shown.append(self.viewer.add_layer(layer))
+            yield
+        return shown
 
 
 class LoadPanel(Panel):
@@ -206,7 +215,7 @@ class LoadPanel(Panel):
         self.column.addWidget(in_a_row(self.sample, self.tutorial))
         self._asked: Path | None = None
         # What the file told, as shown; whoever changes nothing gets the layers read meanwhile.
-        self._told: tuple[list[str], list[LayerData]] | None = None
+        self._told: tuple[list[str], list[Layer]] | None = None
         for axis, line in self.spacing.items():
             line.setPlaceholderText(axis)
 
@@ -218,36 +227,39 @@ class LoadPanel(Panel):
         for line in self._lines:
             line.clear()
 
-        def task(report: Report, cancel: Cancel) -> tuple[list[LayerData], MissingMetadata | None]:
+        def task(report: Report, cancel: Cancel) -> tuple[list[Layer], MissingMetadata | None]:
             try:
-                return read_layers(path), None
+                return made_layers(read_layers(path)), None
             except MissingMetadata as question:
                 if not set(question.missing) < set("zyx"):
                     raise
                 # Any number stands in for what is missing; the rest is what the file tells.
                 told = [1.0 if axis in question.missing else None for axis in "zyx"]
-                return read_layers(path, (told[0], told[1], told[2])), question
+                return made_layers(read_layers(path, (told[0], told[1], told[2]))), question
 
         self.runner.start(task, lambda result: self._prefill(*result), self._point_out)
 
     def open_sample(self) -> None:
         """Show the stacks that come with Porescope, and hidden, how they really are."""
         if not self.runner.running:
-            self.runner.start(lambda report, cancel: gold_with_truth(), self._show)
+            self.runner.start(lambda report, cancel: made_layers(gold_with_truth()), self._show)
 
     def run(self) -> None:
         """Read with the numbers filled in."""
         path = self._path()
         texts = [line.text() for line in self._lines]
         if self._told is not None and texts == self._told[0]:
-            self._show(self._told[1])
+            layers = self._told[1]
+            self.runner.start(lambda report, cancel: layers, self._show)
             return
         spacing_nm = tuple(number(line, f"voxel size {axis}") for axis, line in self._axes)
         # A folder of voltages shows several energies, which are not for changing.
         beam_kv = None if "," in texts[-1] else number(self.beam_kv, "beam energy")
         given: Any = spacing_nm if any(spacing_nm) else None
         self.runner.start(
-            lambda report, cancel: read_layers(path, given, beam_kv), self._show, self._point_out
+            lambda report, cancel: made_layers(read_layers(path, given, beam_kv)),
+            self._show,
+            self._point_out,
         )
 
     @property
@@ -267,17 +279,16 @@ class LoadPanel(Panel):
         if self.path.text().strip() and self._path() != self._asked and not self.runner.running:
             self.ask_for(self._path())
 
-    def _prefill(self, layers: list[LayerData], question: MissingMetadata | None) -> None:
+    def _prefill(self, layers: list[Layer], question: MissingMetadata | None) -> None:
         missing = () if question is None else question.missing
-        attributes = layers[0][1]
-        for (axis, line), value in zip(self._axes, attributes["scale"], strict=True):
+        for (axis, line), value in zip(self._axes, layers[0].scale, strict=True):
             line.setText("" if axis in missing else f"{value:g}")
-        energies = {layer[1]["metadata"][KEY]["beam_kv"] for layer in layers} - {None}
+        energies = {layer.metadata[KEY]["beam_kv"] for layer in layers} - {None}
         self.beam_kv.setText(", ".join(f"{value:g}" for value in sorted(energies)))
         if question is not None:
             raise question
         self._told = ([line.text() for line in self._lines], layers)
-        z, y, x = layers[0][0].shape
+        z, y, x = layers[0].data.shape
         self.runner.say(f"{len(layers)} × {z} slices of {y} × {x} pixels; ready to load.")
 
     def _point_out(self, error: PorescopeError) -> None:
@@ -286,8 +297,8 @@ class LoadPanel(Panel):
             lines = self.spacing | {"beam_kv": self.beam_kv}
             lines[error.missing[0]].setFocus()
 
-    def _show(self, layers: list[LayerData]) -> None:
-        shown = self.show_layers(layers)
+    def _show(self, layers: list[Layer]) -> Iterator[None]:
+        shown = yield from self.show_each(layers)
         told = [f"{each.name}{' as labels' * isinstance(each, Labels)}" for each in shown]
         self.runner.say(f"Loaded {', '.join(told)}.")
         self._told = None
@@ -405,21 +416,19 @@ class StepPanel(Panel):
             run_step, self.step, parameters, workspace, folder, kept=kept, leftovers=(beside,)
         )
 
-        def task(report: Report, cancel: Cancel) -> tuple[Workspace, list[LayerData]]:
+        def task(report: Report, cancel: Cancel) -> tuple[Workspace, list[Layer]]:
             made, _ = load_workspace(job(report, cancel))
-            return made, workspace_layers(made, place, suffix)
+            report("Opening the result", 0, 0)
+            return made, made_layers(workspace_layers(made, place, suffix))
 
-        def then(result: tuple[Workspace, list[LayerData]]) -> None:
-            before = set(self.viewer.layers)
+        def then(result: tuple[Workspace, list[Layer]]) -> Iterator[None]:
             # What follows the layer list has to know what new images were made from.
+            number = len(self.session.taken)
             self.session.taken.append(taken)
-            self._show(*result, used)
-            names = {
-                source.volume: layer.name
-                for layer in self.viewer.layers
-                if layer not in before and (source := source_of(layer)) is not None
-            }
-            self.session.taken[-1] = taken.model_copy(update={"made": names})
+            yield from self._show(*result, used)
+            sources = {layer.name: source_of(layer) for layer in result[1]}
+            names = {source.volume: name for name, source in sources.items() if source is not None}
+            self.session.taken[number] = taken.model_copy(update={"made": names})
 
         used = [*images, *labels]
         self.runner.start(task, then)
@@ -468,22 +477,22 @@ class StepPanel(Panel):
     def _chosen_labels(self, use: str, combo: QComboBox) -> Any:
         return next((from_layer(layer) for layer in self._layers_of(use, combo)), None)
 
-    def _show(self, made: Workspace, layers: list[LayerData], used: list[Layer]) -> None:
+    def _show(self, made: Workspace, layers: list[Layer], used: list[Layer]) -> Iterator[None]:
         """Show what was made in place of what it was made of, and the numbers."""
         worked_on = {layer.name for layer in used} if made.images else set()
         for name in {"labels", "truth", *worked_on}:
             self._chosen.pop(name, None)
         for boxes in self._boxes:
             boxes.hide()
-        kinds = {kind for _, look, kind in layers if look.get("visible", True)}
+        kinds = {type(layer) for layer in layers if layer.visible}
         for layer in used:
-            if ("image" if isinstance(layer, Image) else "labels") in kinds:
+            if type(layer) in kinds:
                 layer.visible = False
-        shown = self.show_layers(layers)
+        shown = yield from self.show_each(layers)
         self.show_numbers(made.tables, made.scores, used, shown)
         self.flicker.offer([layer for layer in used if not layer.visible], shown)
         if shown and made.tables.get("marks") and "positions" in self.step.tables:
-            self.show_layers([marks_layer(made.tables["marks"], shown[0])])
+            self.show_layer(marks_layer(made.tables["marks"], shown[0]))
         self.reset_choices()
         names = ", ".join(layer.name for layer in shown)
         said = f"Made {names} from" if shown else "Done with"
@@ -582,16 +591,17 @@ class RecipePanel(Panel):
             leftovers=(work_folder(out),),
         )
 
-        def task(report: Report, cancel: Cancel) -> tuple[Path, list[LayerData]]:
+        def task(report: Report, cancel: Cancel) -> tuple[Path, list[Layer]]:
             result = job(report, cancel)
-            return result, read_layers(result)
+            report("Opening the result", 0, 0)
+            return result, made_layers(read_layers(result))
 
         self.report_button.setVisible(False)
         self.runner.start(task, lambda result: self._show(*result))
 
-    def _show(self, result: Path, layers: list[LayerData]) -> None:
+    def _show(self, result: Path, layers: list[Layer]) -> Iterator[None]:
         self._result = result
-        self.show_layers(layers)
+        yield from self.show_each(layers)
         self.report_button.setVisible(True)
         self.runner.say(f"The result is in {result}.")
 

@@ -159,7 +159,8 @@ def is_surely_labels(stack: Stack) -> bool:
         return False
     count, rows, _ = stack.shape
     found = np.zeros(MOST_PHASES, np.intp)
-    differ = pairs = 0
+    differ: Any = 0
+    pairs = 0
     for index in np.unique(np.linspace(0, count - 1, LOOKED_AT).round().astype(int)).tolist():
         plane = np.asarray(stack.data[index])
         if plane.min() < 0 or plane.max() >= MOST_PHASES:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils import progress
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from porescope.errors import Cancelled, PorescopeError
@@ -29,6 +29,7 @@ from porescope.tracking import Cancel
 from porescope.viewer.temporary import TemporaryFolder, remove_abandoned
 
 Task = Callable[[Report, Cancel], Any]
+Then = Callable[[Any], Iterator[None] | None]
 
 # A cancelled job ends within 1.5 s; closing the window waits for that, and no longer.
 PATIENCE_S = 2.0
@@ -301,7 +302,11 @@ class Runner(QWidget):
         self._activity: Any = None
         self._stop: threading.Event | None = None
         self._refused = False
-        self._then: Callable[[Any], None] = lambda result: None
+        self._showing: Iterator[None] | None = None
+        self._turn = QTimer(self)
+        self._turn.setSingleShot(True)
+        self._turn.timeout.connect(self._go_on)
+        self._then: Then = lambda result: None
         self._otherwise: Callable[[PorescopeError], None] = lambda error: None
         self._messages = _Messages()
         self._messages.reported.connect(self._show_progress)
@@ -329,17 +334,18 @@ class Runner(QWidget):
 
     @property
     def running(self) -> bool:
-        """Whether there is work that has not ended."""
-        return self._stop is not None
+        """Whether there is work that has not ended, or is not shown yet."""
+        return self._stop is not None or self._showing is not None
 
     def start(
         self,
         task: Task,
-        then: Callable[[Any], None],
+        then: Then,
         otherwise: Callable[[PorescopeError], None] = lambda error: None,
     ) -> None:
         """Do ``task(report, cancel)`` in a thread, and then ``then(result)`` in the window.
 
+        Where that yields, the window goes on before the rest is done.
         Where the task fails, the sentence is shown and ``otherwise(error)`` is called.
         """
         messages = self._messages  # outlives this widget, should the window close meanwhile
@@ -386,25 +392,54 @@ class Runner(QWidget):
             self.say("Cancelling…")
 
     def _show_progress(self, what: str, done: int, total: int) -> None:
-        self.bar.setRange(0, BAR_STEPS if total else 0)
-        self.bar.setValue(BAR_STEPS * done // total if total else 0)
-        self.bar.setFormat(f"{what} %p%")
+        self._show_bar(what, done, total)
         self._activity.set_description(what)
         self._activity.total = total
         self._activity.update(done - self._activity.n)
+
+    def _show_bar(self, what: str, done: int, total: int) -> None:
+        """Say what is done; a percentage only as long as there is one to come."""
+        self.bar.setRange(0, BAR_STEPS)
+        self.bar.setValue(BAR_STEPS * done // total if total else BAR_STEPS)
+        self.bar.setFormat(f"{what} %p%" if done < total else f"{what}…")
 
     def _end(self, result: Any, error: PorescopeError | None) -> None:
         self._stop = None
         self.say(None)
         self._activity.close()
-        self.bar.setVisible(False)
-        self.cancel_button.setEnabled(False)
-        self.run_button.setEnabled(True)
+        self._rest()
         try:
             if error is not None:
                 raise error
-            self._then(result)
+            self._showing = self._then(result)
         except PorescopeError as told:
             self.say(told)
             self._otherwise(told)
+        if self._showing is None:
+            self.ended.emit()
+        else:
+            self._show_bar("Showing", 0, 0)
+            self.bar.setVisible(True)
+            self.run_button.setEnabled(False)
+            self._turn.start(0)
+
+    def _go_on(self) -> None:
+        """Show some more of the result."""
+        if self._showing is None:
+            return
+        try:
+            next(self._showing)
+            self._turn.start(0)
+            return
+        except StopIteration:
+            pass
+        except PorescopeError as told:
+            self.say(told)
+        self._showing = None
+        self._rest()
         self.ended.emit()
+
+    def _rest(self) -> None:
+        self.bar.setVisible(False)
+        self.cancel_button.setEnabled(False)
+        self.run_button.setEnabled(True)

@@ -257,7 +257,7 @@ class AnnotatePanel(Panel):
         self.runner.start(task, self._add)
 
     def _add(self, data: LayerData) -> None:
-        (layer,) = self.show_layers([data])
+        layer = self.show_layer(data)
         layer.brush_size = self.brush.value()
         self.reset_choices()
         self.annotation.setCurrentText(layer.name)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
 
@@ -15,7 +16,6 @@ from qtpy.QtWidgets import QPushButton
 from porescope.errors import PorescopeError
 from porescope.pipeline.catalogue.check import DISAGREEMENT, TABLE
 from porescope.pipeline.workspace import Workspace
-from porescope.viewer.layers import LayerData
 from porescope.viewer.panels import MISSING, NOTHING, StepPanel
 
 
@@ -35,11 +35,9 @@ class CheckPanel(StepPanel):
             raise PorescopeError(MISSING["labels"])
         super().run()
 
-    def _show(self, made: Workspace, layers: list[LayerData], used: list[Layer]) -> None:
-        before = set(self.viewer.layers)
-        super()._show(made, layers, used)
-        maps = [layer for layer in self.viewer.layers if layer not in before]
-        for layer in maps[:1]:
+    def _show(self, made: Workspace, layers: list[Layer], used: list[Layer]) -> Iterator[None]:
+        yield from super()._show(made, layers, used)
+        for layer in layers[:1]:
             layer.visible = layer.name.startswith(DISAGREEMENT)
         known = [
             (row["misfit"], row["slice"])

@@ -112,7 +112,7 @@ class SegmentPanel(StepPanel):
         chosen = self.chosen_images()
         if not chosen:
             raise self._nothing("images")
-        (layer,) = self.show_layers([new_scribbles(self.viewer.layers[chosen[0]])])
+        layer = self.show_layer(new_scribbles(self.viewer.layers[chosen[0]]))
         layer.brush_size = BRUSH_PX
         self.reset_choices()
         self.scribbles.setCurrentText(layer.name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari.layers import Layer
 
 from porescope.errors import PorescopeError
 from porescope.pipeline.annotations import AnnotationFile
@@ -26,6 +27,7 @@ from porescope.pipeline.workspace import INDEX
 from porescope.tracking import Cancel, track
 from porescope.viewer.layers import KEY, LayerData
 from porescope.viewer.project.sources import with_source
+from porescope.viewer.project.window_state import layer_again
 from porescope.viewer.readers import read_layers
 
 
@@ -52,8 +54,8 @@ class Opened:
     lock : ProjectLock
         By which this window holds it.
     project : Project
-    layers : list of (KeptLayer, LayerData or None, array or None)
-        To be shown, with what was read from its source or what was painted.
+    layers : list of (KeptLayer, Layer)
+        To be shown.
     files : dict
         Where annotations go on to be saved.
     numbers : dict
@@ -66,7 +68,7 @@ class Opened:
 
     lock: ProjectLock
     project: Project
-    layers: list[tuple[KeptLayer, LayerData | None, Any]] = field(default_factory=list)
+    layers: list[tuple[KeptLayer, Layer]] = field(default_factory=list)
     files: dict[str, AnnotationFile] = field(default_factory=dict)
     numbers: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     left_out: list[KeptLayer] = field(default_factory=list)
@@ -118,10 +120,10 @@ def read_opened(folder: Path, moved: Mapping[str, str], report: Report, cancel: 
 def _read(kept: KeptLayer, folder: Path, reading: _Reading, opened: Opened) -> None:
     if kept.annotation is not None:
         file = AnnotationFile(place_of(kept.annotation.folder, folder))
-        opened.layers.append((kept, None, file.load(kept.annotation)))
+        opened.layers.append((kept, layer_again(kept, None, file.load(kept.annotation))))
         opened.files[kept.annotation.folder] = file
     elif kept.source is not None:
-        opened.layers.append((kept, reading.layer(kept.source), None))
+        opened.layers.append((kept, layer_again(kept, reading.layer(kept.source))))
 
 
 class _Reading:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ from porescope.viewer.paths import ask_folder, ask_new, in_a_row, with_choosers
 from porescope.viewer.project.keeper import EVERY_S, Keeper
 from porescope.viewer.project.opened import MissingInputs, Opened, read_opened
 from porescope.viewer.project.sources import source_of
-from porescope.viewer.project.window_state import layer_again, look_there, window_of
+from porescope.viewer.project.window_state import look_there, window_of
 from porescope.viewer.work import Message, Runner, Session, in_process
 
 if TYPE_CHECKING:
@@ -278,7 +278,9 @@ class ProjectPanel(Panel):
             self.result.clear()
             self.result.addItems([_told(taken) for taken in self._listed])
             # The newest, unless an earlier one was chosen.
-            stays = chosen < len(before) - 1 and before == self._listed[: len(before)]
+            known = [taken.folder for taken in before]
+            same = known == [taken.folder for taken in self._listed[: len(known)]]
+            stays = chosen < len(known) - 1 and same
             self.result.setCurrentIndex(chosen if stays else len(self._listed) - 1)
 
     def _ask_new(self) -> None:
@@ -317,19 +319,25 @@ class ProjectPanel(Panel):
 
     def _empty(self) -> None:
         self.session.go_on_in(None, ())
-        self.viewer.layers.clear()
+        if self.viewer.layers:  # clearing has napari look through all memory
+            self.viewer.layers.clear()
         self.keeper.forget()
 
-    def _show(self, opened: Opened) -> None:
+    def _show(self, opened: Opened) -> Iterator[None]:
         """Show a project in place of what was shown."""
         self._empty()
         project = opened.project
-        drawn, layers = [], []
-        for kept, read, data in opened.layers:
-            layer = self.viewer.add_layer(layer_again(kept, read, data))
-            layers.append(layer)
-            if kept.annotation is not None:
-                drawn.append((layer, kept.annotation.folder))
+        try:
+            yield
+            layers = yield from self.show_each(layer for _, layer in opened.layers)
+        except GeneratorExit:  # the window closes
+            opened.lock.release()
+            raise
+        drawn = [
+            (layer, kept.annotation.folder)
+            for kept, layer in opened.layers
+            if kept.annotation is not None
+        ]
         self.session.go_on_in(opened.lock, project.steps)
         self.keeper.adopt(opened.files, drawn, project)
         self.keeper.waiting = opened.left_out

@@ -24,7 +24,7 @@ from porescope.pipeline.samples import SampleKind, sample_kinds
 from porescope.tracking import Cancel
 from porescope.viewer.choices import offer
 from porescope.viewer.form import Form
-from porescope.viewer.layers import LayerData
+from porescope.viewer.layers import made_layers
 from porescope.viewer.panels import Panel, number
 from porescope.viewer.simulate.sample_layers import (
     Question,
@@ -84,10 +84,11 @@ class SamplePanel(Panel):
             prepare_sample, kind, parameters, folder, as_surface=as_surface, leftovers=(folder,)
         )
 
-        def task(report: Report, cancel: Cancel) -> tuple[Shown, LayerData]:
+        def task(report: Report, cancel: Cancel) -> tuple[Shown, Layer]:
             shown = job(report, cancel)
             stack = read_stack(folder / f"{kind.name}.ome.zarr")
-            return shown, sample_layer(stack, kind.name, shown)
+            (layer,) = made_layers([sample_layer(stack, kind.name, shown)])
+            return shown, layer
 
         self.runner.start(task, lambda result: self._show(kind, *result))
 
@@ -99,8 +100,8 @@ class SamplePanel(Panel):
             form.container.native.setVisible(other == name)
         self.about.setText(self.kinds[name].summary)
 
-    def _show(self, kind: SampleKind, shown: Shown, layer: LayerData) -> None:
-        (added,) = self.show_layers([layer])
+    def _show(self, kind: SampleKind, shown: Shown, layer: Layer) -> None:
+        added = self.viewer.add_layer(layer)
         self.viewer.dims.ndisplay = 2 if shown.surface is None else 3
         self.viewer.reset_view()
         said = f"Made {added.name}"
@@ -258,7 +259,7 @@ class HeightfieldPanel(Panel):
                 del self._channels[name]
                 self.viewer.layers.remove(channel)
         missing = {name: pixels[name] for name in pixels if name not in self._channels}
-        shown = self.show_layers(channel_layers(question, missing))
+        shown = map(self.show_layer, channel_layers(question, missing))
         known = self._channels | dict(zip(missing, shown, strict=True))
         self._channels = {name: known[name] for name in pixels}
         self._shown = (layer, _shapes(pixels))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from porescope.stack import SLICES
 from porescope.tracking import Cancel
 from porescope.viewer.choices import offer
 from porescope.viewer.form import Form
-from porescope.viewer.layers import KEY, LayerData
+from porescope.viewer.layers import KEY, made_layers
 from porescope.viewer.live_preview import SETTLED_MS, set_changed
 from porescope.viewer.panels import Panel
 from porescope.viewer.readers import workspace_layers
@@ -143,21 +143,21 @@ class SimulatePanel(Panel):
         beside = folder.with_name(f".{folder.name}")
         job = in_process(run_simulation, imaged, folder, leftovers=(beside,))
 
-        def task(report: Report, cancel: Cancel) -> tuple[list[str], list[LayerData]]:
+        def task(report: Report, cancel: Cancel) -> tuple[list[str], list[Layer]]:
             notes = job(report, cancel)
             made = simulated_workspace(folder, imaged)
             layers = workspace_layers(made, f"{RESULTS}/{folder.name}", f" {self.step.made}")
             for _, attributes, kind in layers:
                 attributes["visible"] = kind == "image"
-            return notes, layers
+            return notes, made_layers(layers)
 
         self.runner.start(task, lambda result: self._show_stacks(layer, *result))
 
-    def _show_stacks(self, sample: Layer, notes: list[str], layers: list[LayerData]) -> None:
+    def _show_stacks(self, sample: Layer, notes: list[str], layers: list[Layer]) -> Iterator[None]:
         for layer in (sample, *self._layers):
             layer.visible = False
         self.viewer.canvas.grid.enabled = False
-        shown = self.show_layers(layers)
+        shown = yield from self.show_each(layers)
         first, last = shown[0].extent.world[:, SLICES]
         self.viewer.dims.set_point(-3, np.clip(self.viewer.dims.point[-3], first, last))
         names = ", ".join(layer.name for layer in shown)
@@ -293,7 +293,7 @@ class SimulatePanel(Panel):
                 shown.data = pixels
             set_changed(shown, attributes)
             shown.refresh(extent=False)
-        self._layers += self.show_layers(made[len(self._layers) :])
+        self._layers += map(self.show_layer, made[len(self._layers) :])
         if self._to_front:
             self._to_front = False
             self._bring_to_front()
