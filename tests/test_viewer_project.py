@@ -327,6 +327,24 @@ def test_temporary_work_is_said_to_be_so_and_is_not_thrown_away(clicker, tmp_pat
     assert not temporary.exists()
 
 
+def test_a_window_that_closes_at_once_leaves_the_view_as_it_was(clicker, tmp_path, voltages):
+    first = clicker()
+    first.load(voltages)
+    first.save_as(tmp_path / "a.porescope")
+    first.dock.open_section("clean")
+    first.viewer.scene.camera.zoom = 3.5
+    first.viewer.scene.camera.center = (0, 40, 30)
+    first.wait_saved()
+    first.dock.session.close()
+    for _ in range(2):
+        window = clicker()
+        window.open(tmp_path / "a.porescope")
+        assert window.viewer.scene.camera.zoom == 3.5
+        assert tuple(window.viewer.scene.camera.center)[-2:] == (40, 30)
+        assert window.dock.opened == "clean"
+        window.dock.session.close()
+
+
 def test_an_input_that_moved_is_asked_for(clicker, tmp_path, voltages, qtbot):
     folder = tmp_path / "it.porescope"
     it = clicker()

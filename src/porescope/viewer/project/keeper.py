@@ -58,6 +58,7 @@ class Keeper:
         self._viewer = viewer
         self._session = session
         self._window = window
+        self._looked = Window()
         self.waiting: list[KeptLayer] = []
         """Layers that could not be shown again, and may be another time."""
         self._folders: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
@@ -91,7 +92,8 @@ class Keeper:
 
     def look(self) -> Project:
         """Return the work as it is now, all but how the inputs are."""
-        return self._look(self._window())
+        self._looked = self._window()
+        return self._look(self._looked)
 
     def _look(self, window: Window) -> Project:
         found = (
@@ -128,6 +130,7 @@ class Keeper:
         """Go on with a project that was opened or made; its annotations are saved already."""
         self._files = files
         self._seen = dict(known.inputs)
+        self._looked = known.window
         for layer, folder in drawn:
             self._folders[layer] = folder
         self._dirty = {}
@@ -161,8 +164,7 @@ class Keeper:
         if self._session.project is not None:
             # A window that closes may take its layers away first; nobody meant that. Its panels
             # can no longer be asked.
-            window = Window() if self._written is None else self._written.window
-            self._save(self._before or self._look(window), self._dirty)
+            self._save(self._before or self._look(self._looked), self._dirty)
 
     def flush(self) -> None:
         """Save now and wait for it."""
