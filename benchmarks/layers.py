@@ -3,7 +3,7 @@
 python benchmarks/layers.py [samples] prints the tables and stores them in results/layers.md;
 20 samples of each kind by default (some 40 minutes on 2 cores). The figures of networks come from
 benchmarks of their own.
-The weights of the neighbours were chosen on the set "validation", which shares no layer with the set
+The weights of the neighbours were chosen on the set "validation", which shares no layer with
 "test". Samples 3 to 5 of "test" were looked at while that method was being made.
 """
 
