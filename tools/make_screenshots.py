@@ -1,4 +1,4 @@
-"""The pictures in docs/tutorial.md, made by doing what it says in the real window.
+"""The pictures in docs/tutorial.md and docs/layers.md, made by doing what they say in the window.
 
     xvfb-run -a -s "-screen 0 1280x800x24" python tools/make_screenshots.py docs/images
 
@@ -112,7 +112,7 @@ class Tour:
             self.settle()
         pixels = self.viewer.screenshot(canvas_only=False, flash=False)
         picture = Image.fromarray(pixels[..., :3])
-        path = self.out / f"tutorial-{name}.png"
+        path = self.out / f"{name}.png"
         for colours in (256, 128, 64, 32):
             few = picture.quantize(colours, dither=Image.Dither.NONE)
             few.save(path, optimize=True)
@@ -154,12 +154,12 @@ def follow(tour: Tour, work: Path) -> None:
     load = tour.section("load")
     tour.run("open the sample", load.runner, load.sample)
     viewer.dims.set_point(0, float(np.mean(viewer.layers["1kV"].extent.world[:, 0])))
-    tour.take("open")
+    tour.take("tutorial-open")
 
     align = tour.section("align")
     align.form["region"].value = "0, 28, , "
     tour.run("align", align.runner)
-    tour.take("align", align.curves)
+    tour.take("tutorial-align", align.curves)
 
     crop = tour.section("crop")
     crop.form["region"].value = "32, , , "
@@ -169,14 +169,14 @@ def follow(tour: Tour, work: Path) -> None:
     positions = tour.section("positions")
     positions.form["source"].value = "files"
     tour.run("positions", positions.runner)
-    tour.take("positions", positions.curves)
+    tour.take("tutorial-positions", positions.curves)
 
     segment = tour.section("segment")
     start = time.monotonic()
     tour.click(segment.live.box)
     tour.wait_for(lambda: "preview labels" in viewer.layers, "preview")
     print(f"preview: {time.monotonic() - start:.1f} s. {segment.live.told.text()}")
-    tour.take("preview")
+    tour.take("tutorial-preview")
     tour.run("segment", segment.runner)
 
     labels = viewer.layers["labels late-fusion"]
@@ -195,7 +195,7 @@ def follow(tour: Tour, work: Path) -> None:
     tour.settle(3)
     labels.contour = 1
     viewer.reset_view()
-    tour.take("inspect", inspect.worst)
+    tour.take("tutorial-inspect", inspect.worst)
     tour.click(inspect.cross_sections)
 
     annotate = tour.section("annotate")
@@ -216,21 +216,21 @@ def follow(tour: Tour, work: Path) -> None:
     tour.stroke(corrected, (z, y - 3, x), (z, y, x), (z, y + 3, x))
     tour.click(annotate.done)
     viewer.reset_view()
-    tour.take("annotate", annotate.done)
+    tour.take("tutorial-annotate", annotate.done)
     corrected.visible = viewer.layers["differences"].visible = worst.visible = False
 
     slices = tour.section("slices")
     slices.labels.setCurrentText(labels.name)
     tour.run("slices", slices.runner)
     labels = viewer.layers["labels on grid"]
-    tour.take("slices", slices.curves)
+    tour.take("tutorial-slices", slices.curves)
 
     measure = tour.section("measure")
     measure.labels.setCurrentText(labels.name)
     tour.run("measure", measure.runner)
     for row in range(measure.scores.rowCount()):
         print("   ", *(measure.scores.item(row, column).text() for column in range(2)))
-    tour.take("measure", measure.scores)
+    tour.take("tutorial-measure", measure.scores)
 
     project = tour.section("project")
     start = time.monotonic()
@@ -242,7 +242,7 @@ def follow(tour: Tour, work: Path) -> None:
     recipe = work / "gold.yaml"
     project.save_recipe(recipe)
     tour.settle(2)  # the header follows every second
-    tour.take("project")
+    tour.take("tutorial-project")
 
     start = time.monotonic()
     again = work / "again"
@@ -255,6 +255,21 @@ def follow(tour: Tour, work: Path) -> None:
         sys.exit("The recipe gives other voxels than the window did.")
 
 
+def find_layers(tour: Tour) -> None:
+    """Find the layers of a simulated series."""
+    tour.viewer.layers.clear()
+    panel = tour.section("layers")
+    tour.run("simulate a series", panel.runner, panel.simulate)
+    tour.run("find the layers", panel.runner)
+    for name in ("gold thickness (nm)", "aluminium thickness (nm)", "series"):
+        tour.viewer.layers[name].visible = False
+    tour.viewer.layers["layers"].visible = True
+    tour.viewer.dims.ndisplay = 3
+    tour.viewer.scene.camera.angles = (0, 35, 60)
+    tour.viewer.fit_to_view()
+    tour.take("layers", panel.runner)
+
+
 def main() -> None:
     """Take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -264,6 +279,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="porescope-") as work:
         tour = Tour(options.out)
         follow(tour, Path(work))
+        find_layers(tour)
         tour.viewer.close()
 
 
