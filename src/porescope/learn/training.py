@@ -172,6 +172,8 @@ def _weights(path: str | Path, learner: nn.Module) -> dict[str, Tensor]:
 
 
 def _averaged(average: Tensor, weights: Tensor, steps: Tensor | int) -> Tensor:
+    if not weights.is_floating_point():
+        return weights  # a count, such as batch normalization keeps
     share = min(AVERAGED, (1 + float(steps)) / (10 + float(steps)))
     return torch.lerp(weights, average, share)
 

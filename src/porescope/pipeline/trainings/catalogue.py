@@ -8,6 +8,7 @@ from pathlib import Path
 from porescope.correct.interpolation.parameters import InterpolationTraining
 from porescope.errors import PorescopeError
 from porescope.imaging.surrogate.settings import SurrogateTraining
+from porescope.layers.parameters import LayersTraining
 from porescope.learn.weights import Card
 from porescope.pipeline.trainings.training import training
 from porescope.segment.parameters import SegmentationTraining
@@ -94,3 +95,25 @@ def surrogate(
             f"{len(inputs)}."
         )
     return train_surrogate(inputs[0], parameters, out, progress=progress, cancel=cancel)
+
+
+@training(
+    "layers",
+    inputs="nothing: layers are drawn",
+    file="layers.safetensors",
+    takes_files=False,
+)
+def layers(
+    inputs: Sequence[Path],
+    out: Path,
+    parameters: LayersTraining,
+    *,
+    progress: Progress,
+    cancel: Cancel,
+) -> Card:
+    """Train a network that tells the thickness of stacked layers."""
+    from porescope.layers.training import train_layers
+
+    if inputs:
+        raise PorescopeError("The layers to learn from are drawn; name no files.")
+    return train_layers(out, parameters, progress=progress, cancel=cancel)
