@@ -24,7 +24,7 @@ from porescope.errors import Cancelled, PorescopeError, show_warning
 from porescope.files import remove
 
 # A job that does not listen is ended after this long, so that cancelling takes under two seconds.
-GRACE_S = 1.5
+GRACE_S = 1.0
 REPORTS_PER_S = 20
 HOLDS_SIGNALS = hasattr(signal, "pthread_sigmask")  # not on Windows
 UNGUARDED = (

@@ -19,7 +19,7 @@ from porescope.errors import Cancelled, PorescopeError
 from porescope.stack import SLICES
 from porescope.tracking import Cancel
 from porescope.viewer.layers import CHANNEL
-from porescope.viewer.work import Latest, Message, Session
+from porescope.viewer.work import Latest, Message, Session, hear
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -92,8 +92,7 @@ class LivePreview(QWidget):
         self._settled.setInterval(SETTLED_MS)
         self._settled.timeout.connect(self._ask)
         self.box.toggled.connect(self._switch)
-        moved = viewer.dims.events.point.connect(self._moved)
-        self.destroyed.connect(lambda: viewer.dims.events.point.disconnect(moved))
+        hear(self, viewer.dims.events.point, self._moved)
 
     def end(self) -> None:
         """Switch it off; the preview is gone."""

@@ -13,8 +13,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from napari.utils import progress
@@ -31,8 +32,9 @@ from porescope.viewer.temporary import TemporaryFolder, remove_abandoned
 Task = Callable[[Report, Cancel], Any]
 Then = Callable[[Any], Iterator[None] | None]
 
-# A cancelled job ends within 1.5 s; closing the window waits for that, and no longer.
-PATIENCE_S = 2.0
+# A cancelled job ends within 1 s; closing the window waits for that, and no longer.
+PATIENCE_S = 1.5
+LISTENS_S = 0.1
 ERROR_COLOUR = "#ff6b6b"
 BAR_STEPS = 1000
 
@@ -155,6 +157,18 @@ class Session:
             self._temporary = None
 
 
+def hear(widget: QWidget, emitter: Any, callback: Callable[[Any], None]) -> None:
+    """Call back on an event of napari as long as a widget lives."""
+    connected = emitter.connect(callback)
+
+    def let_go() -> None:
+        # As the program ends, all is taken apart in any order.
+        with suppress(AttributeError):
+            emitter.disconnect(connected)
+
+    widget.destroyed.connect(let_go)
+
+
 def results_folder() -> Path | None:
     """Return the folder for results in the plugin's settings; None for the system's own."""
     from napari.settings import get_plugin_settings
@@ -167,9 +181,9 @@ def in_process(function: Callable[..., Any], *arguments: Any, **keywords: Any) -
     """Return a task that runs a function as a :class:`Job`; the arguments are the job's."""
 
     def task(report: Report, cancel: Cancel) -> Any:
-        job = Job(function, *arguments, **keywords)
+        job = _begun(lambda: Job(function, *arguments, **keywords), cancel)
         while not job.ended:
-            news = job.next_news(timeout_s=0.1)
+            news = job.next_news(timeout_s=LISTENS_S)
             if news is not None:
                 report(news.what, news.done, news.total)
             if cancel():
@@ -177,6 +191,33 @@ def in_process(function: Callable[..., Any], *arguments: Any, **keywords: Any) -
         return job.result()
 
     return task
+
+
+def _begun(begin: Callable[[], Job], cancel: Cancel) -> Job:
+    """Return a job once it has begun.
+
+    Large arrays take seconds to reach its process. Who cancels meanwhile does not wait for that:
+    the job is then cancelled as soon as it can be.
+    """
+    outcome: SimpleQueue[tuple[Job, PorescopeError | None]] = SimpleQueue()
+    threading.Thread(target=lambda: outcome.put(_outcome(begin)), daemon=True).start()
+    while True:
+        try:
+            job, error = outcome.get(timeout=LISTENS_S)
+        except Empty:
+            if cancel():
+                threading.Thread(target=lambda: _cancel_late(outcome), daemon=True).start()
+                raise Cancelled from None
+            continue
+        if error is not None:
+            raise error
+        return job
+
+
+def _cancel_late(outcome: SimpleQueue[tuple[Job, PorescopeError | None]]) -> None:
+    job, error = outcome.get()
+    if error is None:
+        job.cancel()
 
 
 class Latest(QObject):

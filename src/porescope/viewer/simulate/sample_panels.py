@@ -35,7 +35,7 @@ from porescope.viewer.simulate.sample_layers import (
     sample_layer,
     widen_contrast,
 )
-from porescope.viewer.work import Latest, Session, in_process
+from porescope.viewer.work import Latest, Session, hear, in_process
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -153,8 +153,7 @@ class HeightfieldPanel(Panel):
         self._shown: tuple[Layer, dict[str, tuple[int, ...]]] | None = None
         # A volume on the disk and its voxels in memory; touched by the working thread only.
         self._loaded: tuple[Any, Any] = (None, None)
-        moved = viewer.dims.events.point.connect(self._moved)
-        self.destroyed.connect(lambda: viewer.dims.events.point.disconnect(moved))
+        hear(self, viewer.dims.events.point, self._moved)
         self.reset_choices()
 
     def reset_choices(self) -> None:

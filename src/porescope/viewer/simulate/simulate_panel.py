@@ -43,7 +43,7 @@ from porescope.viewer.simulate.simulation import (
     simulated_workspace,
     subject,
 )
-from porescope.viewer.work import Latest, Message, Session, in_process
+from porescope.viewer.work import Latest, Message, Session, hear, in_process
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -102,8 +102,7 @@ class SimulatePanel(Panel):
         self.beam_kv.currentTextChanged.connect(self._ask)
         self.secondaries.toggled.connect(self._ask)
         self.form.container.changed.connect(self._edited)
-        moved = viewer.dims.events.point.connect(self._moved)
-        self.destroyed.connect(lambda: viewer.dims.events.point.disconnect(moved))
+        hear(self, viewer.dims.events.point, self._moved)
         self._offer_beams()
         self._show_fields()
         self.reset_choices()
