@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+import porescope.io
+
 SLICES, WIDTH = 300, 2048
 BEAMS_KV = (1, 2, 4)
 
@@ -69,22 +71,87 @@ heavy = [name for name in ("torch", "skimage", "sklearn", "monai") if name in sy
 print(json.dumps({"started": started, "panels": panels, "heavy": heavy}))
 viewer.close()
 """
+BLOCKING = """
+import json, sys, time
+from pathlib import Path
+import napari
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
+from porescope.viewer.dock import NAME, open_dock
+folder, project = Path(sys.argv[1]), Path(sys.argv[2]) / "a.porescope"
+viewer = napari.Viewer()
+load = open_dock(viewer, "load")
+dock = viewer.window.dock_widgets[NAME]
+last, longest = 0.0, {}
+def tick():
+    global last
+    now = time.thread_time()  # the window's own work; other programs and threads do not count
+    longest[what] = max(longest.get(what, 0.0), now - last)
+    last = now
+def wait(panel=None, least_s=1.0):
+    begun = time.monotonic()
+    while time.monotonic() - begun < least_s or (panel is not None and panel.runner.running):
+        QApplication.processEvents()
+        time.sleep(0.002)
+    if panel is not None:
+        print(panel.runner.message.text())
+what = "the window opens"
+timer = QTimer()
+timer.setInterval(5)
+timer.timeout.connect(tick)
+timer.start()
+wait()
+what = "three stacks are loaded"
+load.ask_for(folder)
+wait(load)
+load.runner.run_button.click()
+wait(load)
+what = "a step (crop) runs and its result is shown"
+crop = dock.open_section("crop")
+crop.form["region"].value = "0, 512, 0, 512"
+crop.runner.run_button.click()
+wait(crop)
+what = "otsu runs and its labels are shown"
+segment = dock.open_section("segment")
+segment.form["method"].value = "otsu"
+segment.runner.run_button.click()
+wait(segment)
+section = dock.open_section("project")
+section.save_as(project)
+wait(section)
+what = "the window closes"
+viewer.close()
+wait()
+viewer = napari.Viewer()
+section = open_dock(viewer, "project")
+wait()
+what = "the project is opened again (7 layers)"
+section.open(project)
+wait(section)
+what = "first switch to 3D"
+viewer.dims.ndisplay = 3
+wait()
+timer.stop()
+print(json.dumps(longest))
+viewer.close()
+"""
+SMALL = (60, 1024)
 SECTIONS = "load,align,segment,slices,measure,simulate,train"
 
 
-def write_slices(folder: Path) -> None:
+def write_slices(folder: Path, slices: int = SLICES, width: int = WIDTH) -> None:
     """Write a stack a voltage, one TIFF a slice."""
     from scipy.ndimage import gaussian_filter
 
     random = np.random.default_rng(0)
-    texture = gaussian_filter(random.normal(size=(WIDTH + 64, WIDTH + 64)), 8)
+    texture = gaussian_filter(random.normal(size=(width + 64, width + 64)), 8)
     texture = (texture - texture.min()) / np.ptp(texture) * 200
     for beam_kv in BEAMS_KV:
         (folder / f"{beam_kv}kV").mkdir()
-        for index in range(SLICES):
+        for index in range(slices):
             y, x = random.integers(0, 64, 2)
-            noise = random.integers(0, 40, (WIDTH, WIDTH), dtype=np.uint8)
-            image = texture[y : y + WIDTH, x : x + WIDTH].astype(np.uint8) + noise
+            noise = random.integers(0, 40, (width, width), dtype=np.uint8)
+            image = texture[y : y + width, x : x + width].astype(np.uint8) + noise
             tifffile.imwrite(folder / f"{beam_kv}kV" / f"slice_{index:04d}.tif", image)
 
 
@@ -123,6 +190,21 @@ def main() -> None:
         print(f"| section {section} opens | {seconds:.2f} s | 1 s |")
     heavy = ", ".join(opened["heavy"]) or "none"
     print(f"| of torch, skimage, sklearn, monai are imported by then | {heavy} | none |")
+    with tempfile.TemporaryDirectory(dir=asked.folder) as name:
+        stacks = Path(name) / "stacks"
+        stacks.mkdir()
+        write_slices(stacks, *SMALL)
+        for kv in BEAMS_KV:  # voltages as TIFF stacks, which tell their voxel size
+            stack = porescope.io.read_stack(stacks / f"{kv}kV", (10.0, 5.0, 5.0))
+            porescope.io.write_stack(Path(name) / "told" / f"{kv}kV.ome.tif", stack)
+        blocked = told(BLOCKING, str(Path(name) / "told"), name)
+    count, width = SMALL
+    print(
+        f"\nLongest stretch of processor time that the window's thread takes without a pause, "
+        f"three stacks of {count} x {width} x {width} (asked: 100 ms):\n\n| | ms |\n|---|---|"
+    )
+    for what, seconds in blocked.items():
+        print(f"| {what} | {1000 * seconds:.0f} |")
 
 
 if __name__ == "__main__":
