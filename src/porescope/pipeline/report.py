@@ -52,8 +52,10 @@ OUTLINE = "#ffb000"
 SCORES = "scores.json"
 
 
-def write_report(path: Path, recipe: Recipe, workspace: Workspace) -> None:
-    """Write the report on a finished workspace as one self-contained file."""
+def write_report(
+    path: Path, recipe: Recipe, workspace: Workspace, findings: Sequence[str] = ()
+) -> None:
+    """Write the report on a finished workspace, with sentences on top, as one file."""
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -63,6 +65,7 @@ def write_report(path: Path, recipe: Recipe, workspace: Workspace) -> None:
     html = template.render(
         title=recipe.name,
         inputs=[str(path) for path in workspace.inputs],
+        findings=findings,
         volumes=[_volume_row(name, stack) for name, stack in workspace.stacks()],
         scores=explained(workspace.scores),
         figures=[

@@ -10,6 +10,8 @@ from porescope.errors import PorescopeError
 from porescope.imaging.surrogate.settings import SurrogateTraining
 from porescope.layers.parameters import LayersTraining
 from porescope.learn.weights import Card
+from porescope.pipeline.own_stack.parameters import OwnStackTraining
+from porescope.pipeline.run import Report
 from porescope.pipeline.trainings.training import training
 from porescope.segment.parameters import SegmentationTraining
 from porescope.tracking import Cancel, Progress
@@ -117,3 +119,28 @@ def layers(
     if inputs:
         raise PorescopeError("The layers to learn from are drawn; name no files.")
     return train_layers(out, parameters, progress=progress, cancel=cancel)
+
+
+@training(
+    "own-stack",
+    inputs="your aligned stack without labels: a file, or a folder with one a voltage",
+    file="segmentation.safetensors",
+    in_stages=True,
+)
+def own_stack(
+    inputs: Sequence[Path],
+    out: Path,
+    parameters: OwnStackTraining,
+    *,
+    report: Report,
+    cancel: Cancel,
+) -> Card:
+    """Make structures like those in your stack, learn from them, and segment the stack."""
+    from porescope.pipeline.own_stack.loop import train_on_own_stack
+
+    if len(inputs) != 1:
+        raise PorescopeError(
+            "Name one stack, or the folder that holds one a voltage, not "
+            f"{len(inputs) or 'nothing'}."
+        )
+    return train_on_own_stack(inputs[0], out, parameters, report=report, cancel=cancel)

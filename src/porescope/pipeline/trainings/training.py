@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 
@@ -34,6 +35,21 @@ class TrainingFunction(Protocol):
         """Train, or go on with a training in the same folder."""
 
 
+class StagedFunction(Protocol):
+    """The same, with several stages to tell of."""
+
+    def __call__(
+        self,
+        inputs: Sequence[Path],
+        out: Path,
+        parameters: Any,
+        *,
+        report: Report,
+        cancel: Cancel,
+    ) -> Card:
+        """Train, or go on with a training in the same folder."""
+
+
 @dataclass(frozen=True)
 class Training:
     """A training as registered.
@@ -52,15 +68,18 @@ class Training:
         Name of the weights in the folder.
     takes_files : bool
         Whether it learns from files, and not from what it draws.
+    in_stages : bool
+        Whether the function takes ``report``, and names its stages, in place of ``progress``.
     """
 
     name: str
     summary: str
     inputs: str
     parameters: type[BaseModel]
-    function: TrainingFunction
+    function: TrainingFunction | StagedFunction
     file: str
     takes_files: bool = True
+    in_stages: bool = False
 
     def parse(self, values: Mapping[str, Any]) -> BaseModel:
         """Return checked parameters.
@@ -78,14 +97,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def training(
-    name: str, *, inputs: str, file: str, takes_files: bool = True
+    name: str, *, inputs: str, file: str, takes_files: bool = True, in_stages: bool = False
 ) -> Callable[[Function], Function]:
     """Register a function as a training; its docstring's first line is the summary."""
 
     def register(function: Function) -> Function:
         model = get_type_hints(function)["parameters"]
         _REGISTERED[name] = Training(
-            name, summary_of(function), inputs, model, function, file, takes_files
+            name, summary_of(function), inputs, model, function, file, takes_files, in_stages
         )
         return function
 
@@ -145,7 +164,7 @@ def run_training(
             )
     out.mkdir(parents=True, exist_ok=True)
 
-    def progress(done: int, total: int) -> None:
-        report(what.name, done, total)
-
-    return what.function(inputs, out, parameters, progress=progress, cancel=cancel)
+    function: Any = what.function
+    follow = {"report": report} if what.in_stages else {"progress": partial(report, what.name)}
+    card: Card = function(inputs, out, parameters, cancel=cancel, **follow)
+    return card

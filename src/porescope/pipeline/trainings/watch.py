@@ -63,9 +63,9 @@ def read_pictures(folder: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def _files(folder: Path, name: str) -> list[Path]:
-    """Return the files of this name in a folder and those in it, the newest last."""
+    """Return the files of this name in a folder and two levels below it, the newest last."""
     found = []
-    for path in (folder / name, *folder.glob(f"*/{name}")):
+    for path in (folder / name, *folder.glob(f"*/{name}"), *folder.glob(f"*/*/{name}")):
         try:
             told = path.stat()
         except OSError:

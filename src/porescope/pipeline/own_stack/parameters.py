@@ -1,0 +1,54 @@
+"""What is made and learned from a stack without labels; light to import."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from porescope.learn.parameters import WeightsOf
+from porescope.pipeline.simulation.parameters import checked_materials
+from porescope.segment.parameters import SegmentationTraining
+
+Length = Annotated[float, Field(gt=0)]
+
+
+class OwnStackTraining(SegmentationTraining):
+    """How structures like those in a stack are made and imaged, and what is learned from them."""
+
+    spacing_nm: tuple[Length, Length, Length] | None = Field(
+        None, description="voxel size z, y, x in nm, where the files do not tell it"
+    )
+    beam_kv: float | None = Field(
+        None, gt=0, description="beam energy in kV of a single stack, where its file does not tell"
+    )
+    materials: Annotated[str, AfterValidator(checked_materials)] = Field(
+        "0=epoxy, 1=gold",
+        description="what pore, 0, and solid, 1, are: LABEL=MATERIAL, or LABEL=FORMULA:DENSITY "
+        "with the density in g/cm3",
+    )
+    imaging: Annotated[str, WeightsOf("surrogate", ("fast", "auto"))] = Field(
+        "fast",
+        description="how structures are imaged: fast, for pores that are filled; or weights of the "
+        "neural simulator, by name or as a file, auto for those that know the materials",
+    )
+    start: Annotated[str | None, WeightsOf("segmentation")] = Field(
+        "gold-epoxy",
+        description="weights to begin with, by name or as a file; where they know voltages and "
+        "pixels of the stack, they segment it first, and elsewhere k-means does",
+    )
+    samples: int = Field(10, ge=2, description="structures that are made")
+    sample_slices: int = Field(32, ge=5, description="slices of each structure")
+    sample_px: int = Field(128, ge=32, multiple_of=16, description="rows and columns of each")
+    adapt: bool = Field(True, description="give the simulated images the look of the stack")
+    adaptation_epochs: int = Field(
+        10, gt=0, description="at most so many rounds of learning that look"
+    )
+    epochs: int = Field(6, gt=0, description="at most so many times through the data")
+    validation: int = Field(2, ge=1, description="of the structures, which choose the best epoch")
+
+    def of_segmentation(self) -> SegmentationTraining:
+        """Return what the training of the networks itself takes."""
+        return SegmentationTraining(
+            **self.model_dump(include=set(SegmentationTraining.model_fields))
+        )
