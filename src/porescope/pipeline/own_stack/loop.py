@@ -33,6 +33,7 @@ from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
 if TYPE_CHECKING:
     from porescope.learn.weights import Card
+    from porescope.segment.training import Sample
 
 FILE = "segmentation.safetensors"
 ASKED, STRUCTURE = "own-stack.json", "structure.json"
@@ -115,7 +116,11 @@ def train_on_own_stack(
         )
         for when, labels in (("before", before), ("after", after))
     ]
-    verdict = Verdict(measures[0], measures[1], share_moved(before, after, cancel))
+    judged = samples[-parameters.validation :]
+    misplaced = tuple(_misplaced(judged, each, cancel) for each in (how, then))
+    verdict = Verdict(
+        measures[0], measures[1], share_moved(before, after, cancel), (misplaced[0], misplaced[1])
+    )
     recipe = _recipe(path, {**then, "weights": str(out / FILE)}, parameters, stacks)
     made = Workspace(
         inputs=(path,),
@@ -261,6 +266,19 @@ def _segmented(
     return read_stack(place)
 
 
+def _misplaced(samples: Sequence[Sample], how: Mapping[str, Any], cancel: Cancel) -> float:
+    """Return how many voxels of samples a method misplaces, in %."""
+    segment = find_step("segment")
+    parameters = segment.parse(how)
+    shares = []
+    for sample in samples:
+        labels = segment.function(
+            Workspace(images=tuple(sample.stacks)), parameters, progress=no_progress, cancel=cancel
+        ).need_labels()
+        shares.append(share_moved(labels, sample.truth, cancel))
+    return 100 * sum(shares) / len(shares)
+
+
 def _structure(
     stacks: Sequence[Stack],
     labels: Stack,
@@ -286,7 +304,7 @@ def _tuples(value: Any) -> Any:
 
 
 def _trained(
-    samples: Sequence[Any],
+    samples: Sequence[Sample],
     folder: Path,
     parameters: OwnStackTraining,
     progress: Progress,

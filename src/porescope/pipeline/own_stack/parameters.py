@@ -45,6 +45,9 @@ class OwnStackTraining(SegmentationTraining):
         10, gt=0, description="at most so many rounds of learning that look"
     )
     epochs: int = Field(6, gt=0, description="at most so many times through the data")
+    learning_rate: float = Field(
+        3e-4, gt=0, description="of the steps, at the beginning; small, for networks know much"
+    )
     validation: int = Field(2, ge=1, description="of the structures, which choose the best epoch")
 
     def of_segmentation(self) -> SegmentationTraining:

@@ -21,6 +21,7 @@ from porescope.stack import SLICES, Stack
 from porescope.tracking import Cancel, Progress, no_progress
 
 REPORT, RECIPE = "report.html", "recipe.yaml"
+BEFORE, AFTER = "before", "after"
 ERRORS = ("tpcf", "lpf", "diameter", "misfit")
 """The lower, the better."""
 NO_CHECK = "no_check"
@@ -81,20 +82,28 @@ class Verdict:
         From :func:`measured`.
     moved : float
         Share of the voxels that are of another phase after than before.
+    misplaced : (float, float)
+        Voxels in % that either method misplaces on generated structures that chose the epoch.
     """
 
     before: Mapping[str, Any]
     after: Mapping[str, Any]
     moved: float
+    misplaced: tuple[float, float]
 
     def scores(self) -> dict[str, float]:
         """Return the errors of both by name, as far as they are known."""
-        return {
+        of_stack = {
             f"{EXPLAINED[key]}, {when}": float(of[key])
             for key in ERRORS
-            for when, of in (("before", self.before), ("after", self.after))
+            for when, of in ((BEFORE, self.before), (AFTER, self.after))
             if _known(of.get(key))
         }
+        of_generated = {
+            f"{EXPLAINED['MP']}, of generated structures, {when}": value
+            for when, value in zip((BEFORE, AFTER), self.misplaced, strict=True)
+        }
+        return {**of_stack, **of_generated}
 
     def findings(self) -> list[str]:
         """Return a sentence for each error: whether it fell."""
@@ -109,11 +118,15 @@ class Verdict:
         reasons = {of[NO_CHECK] for of in (self.before, self.after) if NO_CHECK in of}
         told += [f"There is no physics check: {reason}" for reason in sorted(reasons)]
         shares = [f"{100 * of['solid_fraction']:.1f} %" for of in (self.before, self.after)]
+        before, after = self.misplaced
         return [
             *told,
+            f"On generated structures with this look, {after:.2g} % of the voxels are misplaced "
+            f"now, and {before:.2g} % as the stack was segmented first; these structures chose the "
+            "epoch.",
             f"{100 * self.moved:.2f} % of the voxels are of another phase than before; solid were "
             f"{shares[0]}, and are {shares[1]}.",
-            "None of this is a score against a truth: isotropy says something only of structures "
+            "Of the stack itself no truth is known: isotropy says something only of structures "
             "that are isotropic, and the physics check only of materials that are rightly named.",
         ]
 
