@@ -53,7 +53,8 @@ def settle(seconds=0.1):
 
 
 def shown(widget, kinds):
-    return [each for each in widget.findChildren(kinds) if each.isVisible()]
+    inside = widget.findChildren(QWidget)
+    return [each for each in inside if isinstance(each, kinds) and each.isVisible()]
 
 
 def text_px(widget, text):
