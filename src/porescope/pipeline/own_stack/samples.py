@@ -32,6 +32,8 @@ NO_NOISE_ELECTRONS = 10_000_000
 MOST_DEEPER = 1.0
 """What lies below the last slice of a structure, at most, as a share of its slices' depth."""
 LARGEST_PATCH_PX, PATCH_MULTIPLE_PX = 128, 16
+DISTANCE = "validation_distance"
+"""Of the looks, as the training of an adaptation tells it: 1 as far as before, 0 the same."""
 LOOKED_AT, MOST_PX = 64, 1024
 """Slices of the stack, and their rows and columns, that show its look."""
 
@@ -162,7 +164,7 @@ def _learn_look(
     if (folder / FILE).exists():
         return
     room = min(LARGEST_PATCH_PX, parameters.sample_px, *stacks[0].shape[ROWS:])
-    train_adaptation(
+    card = train_adaptation(
         [stack for sample in samples for stack in sample.stacks],
         [_looked_at(stack) for stack in stacks],
         folder,
@@ -174,6 +176,11 @@ def _learn_look(
         progress=progress,
         cancel=cancel,
     )
+    if not card.scores[DISTANCE] < 1:
+        raise PorescopeError(
+            "it could not be brought nearer to that of the stack than their brightness and noise "
+            f"bring it (distance {card.scores[DISTANCE]:.2f} of what it was)."
+        )
 
 
 def _looked_at(stack: Stack) -> Stack:
