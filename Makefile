@@ -15,7 +15,7 @@ run: $(INSTALLED)
 	$(BIN)/porescope demo
 
 test: $(INSTALLED)
-	$(ON_SCREEN) $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(ON_SCREEN) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
