@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_heightfield(commands)
     _add_simulate(commands)
     _add_layers(commands)
+    _add_adapt(commands)
     _add_train(commands)
 
     demo = commands.add_parser("demo", help="run the sample recipe and show the result")
@@ -238,6 +239,44 @@ def _add_layers(commands: Any) -> None:
     for action in (find, simulate):
         action.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
         action.add_argument("--overwrite", action="store_true", help="replace an earlier result")
+
+
+def _add_adapt(commands: Any) -> None:
+    from porescope.adapt.adaptation import DEFAULT_WEIGHTS, KIND
+    from porescope.learn.parameters import WeightsOf
+
+    parser = commands.add_parser(
+        "adapt",
+        help="give simulated stacks the look of other images",
+        description="Give simulated stacks the look of other images, with their structure as it "
+        "is: their truth is taken along. Weights that move edges, or remove or invent structure, "
+        "are refused.",
+    )
+    parser.add_argument(
+        "stacks",
+        type=Path,
+        metavar="STACKS",
+        help="folder of voltages, as porescope simulate makes it, or a stack",
+    )
+    shipped = ", ".join(WeightsOf(KIND).names())
+    parser.add_argument(
+        "--weights",
+        default=DEFAULT_WEIGHTS,
+        help=f"of porescope train adaptation, a .safetensors file, or by name: {shipped} "
+        f"(default: {DEFAULT_WEIGHTS})",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the noise that is added (default: 0)"
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where networks run; auto takes a GPU if there is one (default: auto)",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier result")
+    parser.set_defaults(run=_adapt)
 
 
 def _add_train(commands: Any) -> None:
@@ -441,6 +480,35 @@ def _simulate_layers(options: argparse.Namespace) -> None:
     )
     wait_with_bars(job)
     print(f"Wrote {options.out}: the series, and the true thickness of its layers")
+
+
+def _adapt(options: argparse.Namespace) -> None:
+    from porescope.pipeline.adaptation import write_adaptation
+    from porescope.pipeline.jobs import Job
+    from porescope.pipeline.run import work_folder
+    from porescope.terminal import wait_with_bars
+
+    out = options.out.absolute()
+    job = Job(
+        write_adaptation,
+        options.stacks,
+        options.weights,
+        out,
+        seed=options.seed,
+        device=options.device,
+        overwrite=options.overwrite,
+        leftovers=(work_folder(out),),
+    )
+    written = wait_with_bars(job)
+    z, y, x = written.shape
+    print(f"Wrote {options.out}: {z} slice{'s' * (z > 1)} of {y} x {x} pixels")
+    for name, moved in written.moved.items():
+        print(
+            f"  {name}: edges move by {moved.median_px:.2f} px in the median, "
+            f"{100 * moved.removed:.1f} % vanish, {100 * moved.invented:.1f} % are invented"
+        )
+    if written.kept:
+        print(f"  taken along: {', '.join(written.kept)}")
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from porescope.adapt.parameters import AdaptationTraining
 from porescope.correct.interpolation.parameters import InterpolationTraining
 from porescope.errors import PorescopeError
 from porescope.imaging.surrogate.settings import SurrogateTraining
@@ -119,6 +120,38 @@ def layers(
     if inputs:
         raise PorescopeError("The layers to learn from are drawn; name no files.")
     return train_layers(out, parameters, progress=progress, cancel=cancel)
+
+
+@training(
+    "adaptation",
+    inputs="simulated stacks, then those whose look is wanted, files or folders of voltages; the "
+    "latter need no labels",
+    file="adaptation.safetensors",
+)
+def adaptation(
+    inputs: Sequence[Path],
+    out: Path,
+    parameters: AdaptationTraining,
+    *,
+    progress: Progress,
+    cancel: Cancel,
+) -> Card:
+    """Train networks that make simulated stacks look like yours."""
+    from porescope.adapt.training import train_adaptation
+    from porescope.pipeline.trainings.samples import read_images
+
+    simulated = len(inputs) - parameters.targets
+    if simulated < 1:
+        raise PorescopeError(
+            f"Of {len(inputs)} stacks {parameters.targets} would show the look that is wanted and "
+            "none be left that are simulated; name the simulated ones first, then yours."
+        )
+    stacks = [read_images(path) for path in inputs]
+    samples, targets = (
+        [stack for each in part for stack in each]
+        for part in (stacks[:simulated], stacks[simulated:])
+    )
+    return train_adaptation(samples, targets, out, parameters, progress=progress, cancel=cancel)
 
 
 @training(

@@ -10,7 +10,7 @@ import numpy as np
 
 from porescope.correct import Alignment, common_area
 from porescope.errors import PorescopeError
-from porescope.io import read_stack, read_voltages
+from porescope.io import is_voltage_folder, read_stack, read_voltages
 from porescope.pipeline.workspace import INDEX, load_workspace
 from porescope.stack import Stack
 
@@ -59,6 +59,12 @@ def read_sample(path: Path) -> Sample:
         )
     *stacks, truth = _undrifted(path, stacks, fitting[0])
     return Sample([_held(stack) for stack in stacks], _held(truth))
+
+
+def read_images(path: Path) -> list[Stack]:
+    """Read the stacks of a folder of voltages, or the one stack of a file or folder of slices."""
+    stacks = read_voltages(path) if is_voltage_folder(path) else [read_stack(path)]
+    return [_held(stack) for stack in stacks]
 
 
 def _undrifted(path: Path, stacks: Sequence[Stack], truth: Stack) -> list[Stack]:
