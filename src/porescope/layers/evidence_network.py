@@ -13,134 +13,169 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from porescope.layers.evidence import (
-    BEYOND,
-    FEATURES,
-    Alone,
-    Evidence,
-    Pixels,
-    Told,
-    shown_misfit,
-    shown_variance,
-)
+from porescope.layers.evidence import BEYOND, FEATURES, Alone, Estimate, Evidence, Pixels, Told
 
 CHANNELS = (40, 48, 64)
 MULTIPLE = 8
 """Of pixels along an axis that the network takes."""
-STATE = 5
+CASES = 4
+"""Both layers, the upper one, the lower one, none."""
+THERE = ((1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0))
+"""Which layers there are in each case."""
+SIMPLER = (3.0, 1.5, 1.5, 0.0)
+"""By how much the misfit must be better for each further layer."""
+REACH, ALIKE, TURNS = 5, 8.0, 10
+"""Pixels within which neighbours are asked, what all of them outweigh, and how often."""
+UNLIKELY = -12.0
 FINEST = 0.01
 """Least mean deviation that the network may claim, in thickest layers."""
 SURE = 0.1
 """Standard deviation, in thickest layers, at which a pixel is first half trusted."""
-BARE = 0.025
-"""Below this the lower layer counts as absent, in thickest layers."""
-SIMPLER = (4.0, 2.0, 2.0, 0.0)
-"""By how much the misfit must be better for each further layer."""
-REACH, VOTES, FIRMEST = 5, 12.0, 6.0
-"""Pixels whose neighbours have a vote, the weight of all together, and the most that one says."""
 STEPS = 2
+REFUTED = 20.0
+"""By how much more than the least the misfit of the truth is once in 10,000."""
 
 
-class State(NamedTuple):
-    """What is thought of each pixel; thickness in thickest layers.
+class Cases(NamedTuple):
+    """What pixels say in each case; tensors (CASES, ..., pixels) or of images.
 
     Parameters
     ----------
-    thickness, variance : tensors of shape (pixels, 2)
-    excess : tensor of shape (pixels,)
-        By how much the signals fit worse than they could, as a square in units of the noise.
+    thickness, variance : tensors of shape (CASES, 2, ...)
+        In thickest layers.
+    likely : tensor of shape (CASES, ...)
+        Logarithm of how likely each case is, neighbours asked.
     """
 
     thickness: Tensor
     variance: Tensor
-    excess: Tensor
+    likely: Tensor
 
 
-def first_state(told: Told, shape: Sequence[int]) -> State:
-    """Return what pixels (y, x) speak for, as few layers as explain them and their neighbours."""
-    least = told.misfits.amin(dim=0)
-    cost = told.misfits + torch.tensor(SIMPLER)[:, None]
-    # What contradicts a neighbour altogether may still be right here: there may be an edge.
-    votes = (cost - cost.amin(dim=0)).clamp(max=FIRMEST).reshape(1, -1, *shape)
-    around = functional.avg_pool2d(votes, REACH, 1, REACH // 2, count_include_pad=False)
-    simplest = (cost + VOTES * around.flatten(2)[0]).argmin(dim=0)
-    nothing = torch.zeros_like(told.upper.thickness)
-    thickness = torch.stack(
-        [
-            told.both.thickness,
-            torch.stack([nothing, told.upper.thickness], dim=1),
-            torch.stack([told.lower.thickness, nothing], dim=1),
-            torch.stack([nothing, nothing], dim=1),
-        ]
-    )
-    variance = torch.stack(
-        [
-            told.both.variance,
-            torch.stack([told.both.variance[:, 0], told.upper.variance], dim=1),
-            torch.stack([told.lower.variance, told.both.variance[:, 1]], dim=1),
-            told.both.variance,
-        ]
-    )
-    pixels = torch.arange(len(nothing))
-    return State(
-        thickness[simplest, pixels],
-        variance[simplest, pixels],
-        told.misfits[simplest, pixels] - least,
+def cases(told: Told, shape: Sequence[int]) -> Cases:
+    """Return what pixels (y, x) say, as images; neighbours are asked which layers there are.
+
+    As in a model of Potts, a pixel is likely to have the layers of those around it; the mean field
+    of all pixels is found by going round.
+    """
+    thickness, variance = _side_by_side(told.both, told.upper, told.lower, told.both.variance)
+    alone = -(told.misfits + torch.tensor(SIMPLER)[:, None]).reshape(1, CASES, *shape) / 2
+    likely = functional.log_softmax(alone, dim=1)
+    for _ in range(TURNS):
+        around = functional.avg_pool2d(likely.exp(), REACH, 1, REACH // 2, count_include_pad=False)
+        likely = functional.log_softmax(alone + ALIKE * around, dim=1)
+    return Cases(
+        thickness.reshape(CASES, 2, *shape),
+        variance.reshape(CASES, 2, *shape),
+        likely[0].clamp(min=UNLIKELY),
     )
 
 
-def next_state(
-    evidence: Evidence,
-    pixels: Pixels,
-    least: Tensor,
-    upper: Alone,
-    thickness: Tensor,
-    variance: Tensor,
-) -> State:
-    """Return what pixels say to what a network thinks of them.
+def _side_by_side(
+    both: Estimate, upper: Alone, lower: Alone, absent: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return thickness and variance of all cases, (CASES, 2, pixels).
+
+    What is absent is 0, with the variance ``absent``, (pixels, 2).
+    """
+    nothing = torch.zeros_like(upper.thickness)
+    thickness = [
+        both.thickness.T,
+        torch.stack([nothing, upper.thickness]),
+        torch.stack([lower.thickness, nothing]),
+        torch.stack([nothing, nothing]),
+    ]
+    variance = [
+        both.variance.T,
+        torch.stack([absent[:, 0], upper.variance]),
+        torch.stack([lower.variance, absent[:, 1]]),
+        absent.T,
+    ]
+    return torch.stack(thickness), torch.stack(variance)
+
+
+class Answer(NamedTuple):
+    """What the network thinks.
+
+    Parameters
+    ----------
+    likely : tensor of shape (batch, CASES, y, x)
+        Logarithm of the probability of each case.
+    thickness, deviation : tensors of shape (batch, CASES, 2, y, x)
+        In each case, and the mean deviation from it.
+    """
+
+    likely: Tensor
+    thickness: Tensor
+    deviation: Tensor
+
+
+def decided(
+    evidence: Evidence, pixels: Pixels, told: Told, answer: Answer
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return thickness and variance, (pixels, 2), and misfit: the likeliest case, and the data.
 
     Parameters
     ----------
     evidence : Evidence
     pixels : Pixels
-    least : tensor of shape (pixels,)
-        Least misfit of any layers.
-    upper : Alone
-        What the pixel says if there is no lower layer.
-    thickness, variance : tensors of shape (pixels, 2)
-        Of the network.
+        Of one image.
+    told : Told
+        What they say.
+    answer : Answer
+        Of a batch of this image.
     """
-    both = evidence.refined(pixels, thickness, thickness, 1 / variance, STEPS)
-    weight = 1 / upper.variance + 1 / variance[:, 1]
-    alone = (upper.thickness / upper.variance + thickness[:, 1] / variance[:, 1]) / weight
-    beside = (alone - upper.thickness).square() / upper.variance
-    nothing = torch.zeros_like(alone)
-    bare = thickness[:, 0] < BARE
-    misfit = torch.where(bare, upper.misfit + beside, both.misfit)
-    return State(
-        torch.where(bare[:, None], torch.stack([nothing, alone], dim=1), both.thickness),
-        torch.where(bare[:, None], torch.stack([variance[:, 0], 1 / weight], dim=1), both.variance),
-        (misfit - least).clamp(min=0),
+    flat = [each[0].flatten(-2) for each in answer]
+    chosen = flat[0].argmax(dim=0)
+    probability = flat[0].exp()[:, None]
+    expected, deviation = (_of(chosen, each) for each in flat[1:])
+    doubt = (probability * (flat[1] - expected.T).square()).sum(dim=0).T
+    variance = 2 * deviation.square()
+    upper, lower = (
+        _joined(told.upper, expected[:, 1], variance[:, 1]),
+        _joined(told.lower, expected[:, 0], variance[:, 0]),
+    )
+    both = evidence.refined(pixels, expected, expected, 1 / variance, STEPS)
+    thickness, spread = _side_by_side(both, upper, lower, variance)
+    misfits = torch.stack([both.misfit, upper.misfit, lower.misfit, told.misfits[3]])
+    thickness, spread = (_of(chosen, each) for each in (thickness, spread + doubt.T))
+    misfit = misfits.gather(0, chosen[None])[0]
+    # What the signals contradict is not answered, whatever the network thinks.
+    refuted = misfit - told.misfits.amin(dim=0) > REFUTED
+    own = (told.misfits + torch.tensor(SIMPLER)[:, None]).argmin(dim=0)
+    alone = _side_by_side(told.both, told.upper, told.lower, told.both.variance)
+    return (
+        torch.where(refuted[:, None], _of(own, alone[0]), thickness),
+        torch.where(refuted[:, None], _of(own, alone[1]), spread),
+        torch.where(refuted, told.misfits.gather(0, own[None])[0], misfit),
     )
 
 
-class Answer(NamedTuple):
-    """Thickness and its mean absolute deviation, each of shape (batch, 2, y, x)."""
+def _of(case: Tensor, values: Tensor) -> Tensor:
+    """Return the values (pixels, 2) of a case from those of all, (CASES, 2, pixels)."""
+    return values.gather(0, case.expand(1, 2, -1))[0].T
 
-    thickness: Tensor
-    deviation: Tensor
+
+def _joined(alone: Alone, expected: Tensor, variance: Tensor) -> Alone:
+    """Return what a pixel says of a layer that is alone, and what is expected, put together."""
+    weight = 1 / alone.variance + 1 / variance
+    thickness = (alone.thickness / alone.variance + expected / variance) / weight
+    thickness = thickness.clamp(0, BEYOND)
+    beside = (thickness - alone.thickness).square() / alone.variance
+    return Alone(thickness, 1 / weight, alone.misfit + beside)
 
 
 class EvidenceNetwork(nn.Module):
     """A small U-Net at half the resolution, which weighs what pixels say against their neighbours.
 
-    It has no normalization over the image, so that size does not matter.
+    It corrects how likely each case is and how thick the layers are in it. It has no normalization
+    over the image, so that size does not matter.
     """
 
     def __init__(self) -> None:
         super().__init__()
         top, *_ = CHANNELS
-        self.enter = nn.Conv2d(4 * (FEATURES + STATE), top, 3, padding=1)
+        self.enter = nn.Conv2d(4 * (FEATURES + CASES), top, 3, padding=1)
         self.down_blocks = nn.ModuleList([_Block(width) for width in CHANNELS])
         self.up_blocks = nn.ModuleList([_Block(width) for width in CHANNELS[:-1]])
         steps = list(pairwise(CHANNELS))
@@ -148,11 +183,11 @@ class EvidenceNetwork(nn.Module):
         self.up = nn.ModuleList(
             [nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in steps]
         )
-        self.leave = nn.Conv2d(top, 24, 3, padding=1)
+        self.leave = nn.Conv2d(top, 4 * (CASES + 6), 3, padding=1)
         nn.init.zeros_(self.leave.weight)
 
     def forward(
-        self, features: Tensor, thickness: Tensor, variance: Tensor, excess: Tensor
+        self, features: Tensor, thickness: Tensor, variance: Tensor, likely: Tensor
     ) -> Answer:
         """Return what the network thinks.
 
@@ -160,12 +195,10 @@ class EvidenceNetwork(nn.Module):
         ----------
         features : tensor of shape (batch, FEATURES, y, x)
             y and x are multiples of 8.
-        thickness, variance : tensors of shape (batch, 2, y, x)
-        excess : tensor of shape (batch, 1, y, x)
+        thickness, variance, likely : tensors
+            As of :class:`Cases`, with a batch in front.
         """
-        seen = torch.cat(
-            [features, thickness, shown_variance(variance), shown_misfit(excess)], dim=1
-        )
+        seen = torch.cat([features, likely / 4], dim=1)
         now = self.enter(functional.pixel_unshuffle(seen, 2))
         kept = []
         for block, down in zip(self.down_blocks, (*self.down, None), strict=True):
@@ -176,11 +209,14 @@ class EvidenceNetwork(nn.Module):
         for block, up in zip(reversed(self.up_blocks), reversed(self.up), strict=True):
             now = block(up(now) + kept.pop())
         told = functional.pixel_shuffle(self.leave(functional.relu(now)), 2).float()
-        trust = torch.sigmoid(told[:, 4:] - (variance / SURE**2).log())
-        scale = (variance.log() / 2).clamp(max=-1.5)
+        more, shift, scale, gate = torch.split(told, [CASES, 2, 2, 2], dim=1)
+        trust = torch.sigmoid(gate[:, None] - (variance / SURE**2).log())
+        there = torch.tensor(THERE)[:, :, None, None]
+        by_itself = (variance.log() / 2).clamp(max=-1.5)
         return Answer(
-            (trust * thickness + told[:, :2]).clamp(-0.1, BEYOND),
-            FINEST + torch.exp((scale + told[:, 2:4]).clamp(max=1)),
+            functional.log_softmax(likely + more, dim=1),
+            there * (trust * thickness + shift[:, None]).clamp(-0.1, BEYOND),
+            FINEST + torch.exp((by_itself + scale[:, None]).clamp(max=1)),
         )
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import Dataset
 
 from porescope.layers.evidence import Evidence
-from porescope.layers.evidence_network import first_state
+from porescope.layers.evidence_network import cases
 from porescope.layers.forward import BEAM_KV, Model, layer_model
 from porescope.layers.structures import THICKEST_NM, layer_seed, sample
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
@@ -39,9 +40,7 @@ SETUPS = (
     ("corrected", BEAM_KV[3::5]),
 )
 SHARES = (0.35, 0.35, 0.1, 0.1, 0.05, 0.05)
-EVENNESS = 0.5
-"""From 0, likelihood, to 1, mean deviation (Seitzer et al., arXiv:2203.09168)."""
-SEEN = ("features", "thickness", "variance", "excess")
+SEEN = ("features", "thickness", "variance", "likely")
 """What the network sees."""
 
 
@@ -94,6 +93,7 @@ class Told(Dataset[Batch]):
     setups : list of Evidence
         For each of SETUPS.
     seed : int
+        Another one gives other samples.
     progress, cancel
         See :mod:`porescope.tracking`.
     """
@@ -110,7 +110,7 @@ class Told(Dataset[Batch]):
         self.seed = seed
         self.drawn = [
             _draw(name, index, setups, np.random.default_rng([seed, layer_seed(name, index, 0)]))
-            for index in track(range(count), progress, cancel)
+            for index in track(range(seed * count, (seed + 1) * count), progress, cancel)
         ]
 
     def __len__(self) -> int:
@@ -123,8 +123,8 @@ class Told(Dataset[Batch]):
         turns, mirrored = random.integers((4, 2)).tolist()
         batch = {}
         for name, drawn in self.drawn[which % len(self.drawn)].items():
-            each = drawn[:, y : y + CROP, x : x + CROP].float().rot90(turns, (1, 2))
-            batch[name] = (each.flip(2) if mirrored else each).contiguous()
+            each = drawn[..., y : y + CROP, x : x + CROP].float().rot90(turns, (-2, -1))
+            batch[name] = (each.flip(-1) if mirrored else each).contiguous()
         return batch
 
 
@@ -135,29 +135,42 @@ def _draw(name: str, index: int, setups: list[Evidence], random: np.random.Gener
     noise = draw_noise(random)
     series = noisy_series(truth, layer_model(model), np.array(beam_kv), noise, random)
     told = setups[which].told(setups[which].pixels(series, noise))
-    state = first_state(told, truth.shape[1:])
-    maps = {
-        "features": told.features.half(),
-        "thickness": state.thickness.T,
-        "variance": state.variance.T,
-        "excess": state.excess,
+    said = cases(told, truth.shape[1:])
+    return {
+        "features": told.features.reshape(-1, EDGE, EDGE).half(),
+        "thickness": said.thickness.half(),
+        "variance": said.variance,
+        "likely": said.likely.half(),
         "truth": torch.from_numpy(truth / np.array(THICKEST_NM)[:, None, None]).float(),
     }
-    return {key: each.reshape(-1, EDGE, EDGE).clone() for key, each in maps.items()}
 
 
 def loss(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    """Return how far answers are from the truth, for the deviation that they claim.
+    """Return how unlikely the truth is to the network.
 
-    And the mean deviation of both layers, in thickest layers.
+    That is the case, which layers there are, and in it their thickness. And the mean deviation of
+    the likeliest, in thickest layers.
     """
     answer = network(*(batch[name] for name in SEEN))
-    away = (answer.thickness - batch["truth"]).abs()
-    # By likelihood alone, what is known well anyway would take all the effort.
-    worth = answer.deviation.detach() ** EVENNESS
-    likely = away / answer.deviation + answer.deviation.log()
-    lower, upper = away.detach().mean(dim=(0, 2, 3))
-    return {"loss": (worth * likely).mean(), "lower": lower, "upper": upper}
+    truth = batch["truth"]
+    there = (truth > 0).float()
+    which = (3 - there[:, 0] - 2 * there[:, 1]).long()
+    unlikely = functional.nll_loss(answer.likely, which)
+    at = which[:, None, None].expand(-1, 1, 2, -1, -1)
+    thickness, deviation = (each.gather(1, at)[:, 0] for each in answer[1:])
+    off = there * ((thickness - truth).abs() / deviation + deviation.log())
+    if network.training:
+        # By likelihood alone, what is known well anyway would take all the effort.
+        off = off * deviation.detach().sqrt()
+    at = answer.likely.argmax(dim=1)[:, None, None].expand(-1, 1, 2, -1, -1)
+    told = (answer.thickness.gather(1, at)[:, 0] - truth).abs().detach()
+    lower, upper = told.mean(dim=(0, 2, 3))
+    return {
+        "loss": unlikely + off.mean(),
+        "unlikely": unlikely.detach(),
+        "lower": lower,
+        "upper": upper,
+    }
 
 
 def example(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -165,9 +178,9 @@ def example(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
     with torch.no_grad():
         answer = network(*(batch[name][:1] for name in SEEN))
     return {
-        "image": batch["thickness"][0, 0],
+        "image": batch["thickness"][0, 0, 0],
         "truth": batch["truth"][0, 0],
-        "prediction": answer.thickness[0, 0],
+        "prediction": (answer.likely.exp()[:, :, None] * answer.thickness).sum(dim=1)[0, 0],
     }
 
 

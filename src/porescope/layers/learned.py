@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -23,8 +23,7 @@ from porescope.tracking import Cancel, Progress, track
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from porescope.layers.evidence import Evidence, Pixels
-    from porescope.layers.evidence_network import EvidenceNetwork, State
+    from porescope.layers.evidence_network import Answer, Cases, EvidenceNetwork
 
     Network = TypeVar("Network", bound=nn.Module)
 
@@ -67,6 +66,7 @@ def _by_evidence(path: Path, task: Task, progress: Progress, cancel: Cancel) -> 
     import torch
 
     from porescope.layers.evidence import Evidence, Pixels
+    from porescope.layers.evidence_network import cases, decided
 
     network = _evidence_network(path)
     shape = task.signals.shape[1:]
@@ -79,11 +79,12 @@ def _by_evidence(path: Path, task: Task, progress: Progress, cancel: Cancel) -> 
         for place, seen, inside in track(list(tiles(shape, TILE_PX, HALO_PX)), progress, cancel):
             part = Pixels(points[seen].flatten(0, 1), pixels.noise, beside[seen].flatten())
             extent = beside[seen].shape
-            state, least = _weighed(network, evidence, part, extent)
-            for into, each in ((thickness, state.thickness), (variance, state.variance)):
+            told = evidence.told(part)
+            answer = _answer(network, told.features, cases(told, extent))
+            *maps, off = decided(evidence, part, told, answer)
+            for into, each in zip((thickness, variance), maps, strict=True):
                 into[:, *place] = each.T.reshape(-1, *extent)[:, *inside]
-            off = state.excess + least + part.beside
-            misfit[place] = off.reshape(extent)[inside]
+            misfit[place] = (off + part.beside).reshape(extent)[inside]
     unit = task.thickest_nm[:, np.newaxis, np.newaxis]
     return Inversion(
         np.minimum(thickness, 1) * unit,
@@ -93,41 +94,23 @@ def _by_evidence(path: Path, task: Task, progress: Progress, cancel: Cancel) -> 
     )
 
 
-def _weighed(
-    network: EvidenceNetwork, evidence: Evidence, pixels: Pixels, shape: Sequence[int]
-) -> tuple[State, Tensor]:
-    """Return what is thought of each pixel in the end, and the least misfit."""
-    from porescope.layers.evidence_network import first_state, next_state
+def _answer(network: EvidenceNetwork, features: Tensor, said: Cases) -> Answer:
+    """Return what the network thinks of an image, a batch of one."""
+    from porescope.layers.evidence_network import MULTIPLE, Answer
 
-    told = evidence.told(pixels)
-    least = told.misfits.amin(dim=0)
-    thickness, deviation = _answer(network, told.features, first_state(told, shape), shape)
-    variance = 2 * deviation.square()
-    return next_state(evidence, pixels, least, told.upper, thickness, variance), least
-
-
-def _answer(
-    network: EvidenceNetwork, features: Tensor, state: State, shape: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    """Return thickness and deviation, (pixels, 2) each."""
-    from porescope.layers.evidence_network import MULTIPLE
-
-    height, width = shape
-    maps = [
-        _padded(each.reshape(1, -1, height, width), MULTIPLE)
-        for each in (features, state.thickness.T, state.variance.T, state.excess)
-    ]
+    height, width = said.likely.shape[1:]
+    maps = (features.reshape(-1, height, width), *said)
     with autocast():
-        answer = network(*maps)
-    thickness, deviation = (each[0, :, :height, :width].flatten(1).T for each in answer)
-    return thickness, deviation
+        answer = network(*(_padded(each, MULTIPLE)[None] for each in maps))
+    return Answer(*(each[..., :height, :width] for each in answer))
 
 
 def _padded(images: Tensor, multiple: int) -> Tensor:
     from torch.nn import functional
 
     beside = (0, -images.shape[-1] % multiple, 0, -images.shape[-2] % multiple)
-    return functional.pad(images, beside, mode="replicate")
+    padded = functional.pad(images.flatten(0, -3), beside, mode="replicate")
+    return padded.reshape(*images.shape[:-2], *padded.shape[-2:])
 
 
 def _by_paper(path: Path, name: str, task: Task, progress: Progress, cancel: Cancel) -> Inversion:
