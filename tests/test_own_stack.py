@@ -49,10 +49,10 @@ def assert_alike(solid, made):
     assert mean_chord_nm(made) == pytest.approx(mean_chord_nm(solid), rel=0.1)
 
 
-@pytest.mark.parametrize(("wavelength_nm", "fraction"), [(40, 0.3), (90, 0.55)])
-def test_waves_of_one_length_are_found_again(wavelength_nm, fraction):
+@pytest.mark.parametrize(("wavelength_nm", "fraction"), [(40, 0.3), (90, 0.55), (14, 0.25)])
+def test_waves_of_one_length_are_found_again_though_they_be_a_few_pixels(wavelength_nm, fraction):
     solid = leveled_wave(
-        (32, 256, 256), spacing_nm=SPACING_NM, wavelength_nm=wavelength_nm,
+        (32, 256, 256), spacing_nm=(5.0, PIXEL_NM, PIXEL_NM), wavelength_nm=wavelength_nm,
         solid_fraction=fraction, seed=1,
     )  # fmt: skip
     waves = waves_like(labelled(solid))
