@@ -27,6 +27,7 @@ from porescope.adapt.matching import Match, match  # noqa: E402
 from porescope.adapt.networks import HALO_PX, Generator, Pool  # noqa: E402
 from porescope.adapt.parameters import AdaptationTraining  # noqa: E402
 from porescope.adapt.training import Adversaries, loss, train_adaptation  # noqa: E402
+from porescope.learn.optimizer import Muon  # noqa: E402
 from porescope.learn.weights import Card, save_weights  # noqa: E402
 
 SPACING_NM = (10.0, 2.5, 2.5)
@@ -83,9 +84,9 @@ def weights(folder, change=lambda generator: None, beams_kv=(1.0,), **told):
 
 def lively(generator):
     """Weights at random, so that everything has a say, with noise of both kinds."""
-    generator.tell.weight.normal_(0, 0.02)
-    generator.tell.bias[2] = 0.05
-    generator.tell.bias[3] = 0.03
+    generator.tell.weight.normal_(0, 0.2)
+    generator.tell.bias[2] = 0.5
+    generator.tell.bias[3] = 0.3
     generator.widths[:2] = 0.0
 
 
@@ -177,7 +178,7 @@ def test_stacks_that_weights_do_not_know_are_refused(tmp_path, stack, told, why)
 def test_a_generator_that_changes_structure_is_refused(tmp_path):
     def inventing(generator):
         """Noise so strong and spread so wide that it looks like structure."""
-        generator.tell.bias[3] = 2.0
+        generator.tell.bias[3] = 20.0
 
     with pytest.raises(PorescopeError, match="change the structure"):
         adapt_stack(simulated(), weights(tmp_path, inventing))
@@ -231,6 +232,29 @@ def test_each_side_learns_from_its_own_loss():
     answers = critic(batch["target"], batch["beam"]), critic(made, batch["beam"])
     (((answers[0] - 1) ** 2).mean() / 2 + (answers[1] ** 2).mean() / 2).backward()
     torch.testing.assert_close(found, network.of_target.network[0].conv.weight.grad)
+
+
+def test_critics_learn_faster_and_at_first_alone():
+    parameters = AdaptationTraining(**TINY)
+    network = Adversaries(parameters, [Match(0.5, 0.1, 0.0)] * 2).train()
+    (generators, slow), (critics, fast) = network.paces()
+    assert {*generators, *critics} == {*network.parameters()}
+    assert fast > slow
+    optimizer = Muon([{"params": part, "lr": 1e-3 * pace} for part, pace in network.paces()], 1.0)
+    before = [each.detach().clone() for each in network.parameters()]
+    batch = {
+        "beam": torch.zeros(1), "begun": torch.zeros(1), "draws": torch.full((1, 2), 0.9),
+        "sample": torch.rand(1, 1, 32, 32), "target": torch.rand(1, 1, 32, 32),
+        "noise": torch.randn(1, 4, 2, 32, 32),
+    }  # fmt: skip
+    loss(network, batch, parameters)["loss"].backward()
+    optimizer.step()
+    moved = {
+        each: float((each.detach() - was).abs().max())
+        for each, was in zip(network.parameters(), before, strict=True)
+    }
+    assert all(moved[each] == 0 for each in generators)
+    assert all(moved[each] > 0 for each in critics)
 
 
 def test_looks_are_compared_without_pairs():

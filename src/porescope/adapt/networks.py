@@ -32,6 +32,8 @@ REACHES_PX = (8, 4, 15)
 """Over what the image, noise of pixels, and noise of columns are spread, to each side."""
 GRAIN_WIDTH_PX, LEAST_WIDTH_PX = 0.3, 0.2
 """Deviations of the bell over which noise of pixels is spread to begin with, and of the least."""
+PACE = 0.1
+"""What is told is so many times what the last layer says: a step is to change greys by little."""
 WIDEN = 2
 LEAK = 0.2
 
@@ -60,7 +62,7 @@ class Generator(nn.Module):
         nn.init.zeros_(self.tell.weight)
         assert self.tell.bias is not None
         strengths = torch.tensor([0.0, 1.0, match.grain, match.curtain], dtype=torch.float32)
-        self.tell.bias.data = strengths
+        self.tell.bias.data = strengths / PACE
         widths_px = torch.tensor([match.blur_px, GRAIN_WIDTH_PX, CURTAIN_WIDTH_PX])
         self.widths = nn.Parameter(torch.log(widths_px.clamp(min=LEAST_WIDTH_PX)).float())
 
@@ -85,7 +87,7 @@ class Generator(nn.Module):
         fine = self.fine(self.look(functional.pixel_unshuffle(images, 2)), known)
         coarse = self.middle(functional.relu(self.down(fine)), known)
         told = self.tell(self.last(fine + _twice(self.up(coarse)), known))
-        change, blurred, grainy, striped = _twice(told.float()).chunk(2 + NOISES, dim=1)
+        change, blurred, grainy, striped = _twice(PACE * told.float()).chunk(2 + NOISES, dim=1)
         # 16 bits, in which a network may be evaluated, are too coarse for grey values.
         with torch.autocast(images.device.type, enabled=False):
             blur, grain, curtain = (

@@ -47,9 +47,11 @@ JUDGED = 24
 """Patches of each look and voltage by which it is judged."""
 MATCHED = 12
 """Patches that blur and noise to begin with are taken from."""
-LEAST = (0.0, 0.02, 0.01)
+LEAST = (0.0, 0.003, 0.002)
 """Of blur and noise that generators begin with: from no noise at all no step would lead on, since
 less than none is as good as more."""
+CRITICS_PACE = 8.0
+"""Two paces let both sides settle: M. Heusel et al., NeurIPS 2017."""
 REFUSED = 10.0
 """Added to the distance of looks where the guard refuses."""
 SAMPLES, TARGETS = "sample", "target"
@@ -179,6 +181,12 @@ class Adversaries(nn.Module):
         self.there, self.back = (Generator(parameters.channels, each) for each in matches)
         self.of_target, self.of_sample = (Critic(parameters.channels) for _ in range(2))
         self.targets, self.samples = (Pool(POOLED, parameters.patch_px) for _ in range(2))
+
+    def paces(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return which parameters learn how fast: critics must keep up with what they judge."""
+        generators = [*self.there.parameters(), *self.back.parameters()]
+        critics = [*self.of_target.parameters(), *self.of_sample.parameters()]
+        return [(generators, 1.0), (critics, CRITICS_PACE)]
 
 
 def loss(network: Adversaries, batch: Batch, parameters: AdaptationTraining) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ class Muon(torch.optim.Optimizer):
 
     Parameters
     ----------
-    parameters : iterable of torch.nn.Parameter
+    parameters : iterable of torch.nn.Parameter, or of groups as torch takes them
     lr : float
         Learning rate of both.
 
@@ -34,7 +34,9 @@ class Muon(torch.optim.Optimizer):
     D. P. Kingma, J. Ba, arXiv:1412.6980 (2014).
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
+    def __init__(
+        self, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], lr: float
+    ) -> None:
         super().__init__(parameters, {"lr": lr})
 
     @torch.no_grad()

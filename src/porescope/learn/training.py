@@ -66,7 +66,8 @@ def train(
     Parameters
     ----------
     make_network : callable
-        Makes the network with random weights.
+        Makes the network with random weights. If it has a method ``paces()``, that tells which of
+        its parameters learn how many times as fast as ``parameters`` say.
     loss : callable
         Takes the network and a batch; returns ``"loss"`` and other scalars to follow.
     training, validation : torch Datasets
@@ -226,7 +227,10 @@ class _Learner(lightning.LightningModule):
             self.pictures = {name: each.float().cpu().numpy() for name, each in shown.items()}
 
     def configure_optimizers(self) -> Any:
-        optimizer = Muon(self.parameters(), self._plan.learning_rate)
+        paces = getattr(self.network, "paces", lambda: [(self.parameters(), 1.0)])()
+        learning_rate = self._plan.learning_rate
+        groups = [{"params": list(part), "lr": pace * learning_rate} for part, pace in paces]
+        optimizer = Muon(groups, learning_rate)
         if self._plan.plateau is not None:
             falling = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer, factor=0.1, patience=self._plan.plateau
