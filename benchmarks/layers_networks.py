@@ -21,7 +21,7 @@ from porescope.layers.parameters import NETWORK_NAMES
 from porescope.learn.weights import read_card
 
 RESULTS = Path(__file__).parent / "results" / "layers_networks.md"
-GROUP, HELD = 20, 4
+GROUP, HELD = 20, 3
 MORE = ("mIOU at 10 nm", "rms gold nm", "rms aluminium nm")
 HELD_OUT = ("polygons", "gratings", "meander", "terraces")
 INTRODUCTION = """# Thickness of layers from 31 energies: networks
