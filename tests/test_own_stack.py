@@ -148,7 +148,7 @@ from porescope.pipeline.trainings.watch import read_losses  # noqa: E402
 from porescope.segment.model import load_segmentation  # noqa: E402
 
 TINY = {
-    "start": None, "channels": 4, "slices": 3, "patch_px": 32, "stride_px": 32, "epochs": 1,
+    "start": "none", "channels": 4, "slices": 3, "patch_px": 32, "stride_px": 32, "epochs": 1,
     "samples": 2, "validation": 1, "sample_slices": 5, "sample_px": 32, "adapt": False,
 }  # fmt: skip
 
@@ -316,4 +316,4 @@ def test_what_nothing_can_be_learned_from_is_refused(own, tmp_path):
 def test_networks_segment_first_what_they_know(beam_kv, pixel_nm, method):
     stack = Stack(np.zeros((5, 32, 32), np.uint8), (10.0, pixel_nm, pixel_nm), beam_kv)
     assert loop._first_method([stack], OwnStackTraining())["method"] == method
-    assert loop._first_method([stack], OwnStackTraining(start=None))["method"] == "kmeans"
+    assert loop._first_method([stack], OwnStackTraining(start="none"))["method"] == "kmeans"

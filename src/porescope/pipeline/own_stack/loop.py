@@ -94,6 +94,7 @@ def train_on_own_stack(
     adversarial networks (2024), figure 3.
     """
     stacks = _stacks(path, parameters, cancel)
+    out.mkdir(parents=True, exist_ok=True)
     _check_same(out, path, parameters)
     stages = _Stages(out, report)
     how = _first_method(stacks, parameters)
@@ -223,9 +224,9 @@ def _first_method(stacks: Sequence[Stack], parameters: OwnStackTraining) -> dict
     from porescope.segment.model import load_segmentation
     from porescope.segment.probability import PIXEL_WITHIN
 
-    if parameters.start is None:
+    if parameters.weights is None:
         return {"method": "kmeans"}
-    model, _ = load_segmentation(parameters.start)
+    model, _ = load_segmentation(parameters.weights)
     pixels = stacks[0].spacing_nm[COLUMNS] / model.settings.pixel_nm
     try:
         model.voltages([stack.beam_kv for stack in stacks])
@@ -233,7 +234,7 @@ def _first_method(stacks: Sequence[Stack], parameters: OwnStackTraining) -> dict
         return {"method": "kmeans"}
     if not 1 / PIXEL_WITHIN <= pixels <= PIXEL_WITHIN:
         return {"method": "kmeans"}
-    return _by_networks(Path(parameters.start))
+    return _by_networks(Path(parameters.weights))
 
 
 def _by_networks(weights: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from porescope.learn.parameters import WeightsOf
 from porescope.pipeline.simulation.parameters import checked_materials
 from porescope.segment.parameters import SegmentationTraining
 
+NO_WEIGHTS = "none"
 Length = Annotated[float, Field(gt=0)]
 
 
@@ -32,10 +33,10 @@ class OwnStackTraining(SegmentationTraining):
         description="how structures are imaged: fast, for pores that are filled; or weights of the "
         "neural simulator, by name or as a file, auto for those that know the materials",
     )
-    start: Annotated[str | None, WeightsOf("segmentation")] = Field(
+    start: Annotated[str, WeightsOf("segmentation", (NO_WEIGHTS,))] = Field(
         "gold-epoxy",
-        description="weights to begin with, by name or as a file; where they know voltages and "
-        "pixels of the stack, they segment it first, and elsewhere k-means does",
+        description="weights to begin with, by name or as a file, or none; where they know "
+        "voltages and pixels of the stack, they segment it first, and elsewhere k-means does",
     )
     samples: int = Field(10, ge=2, description="structures that are made")
     sample_slices: int = Field(32, ge=5, description="slices of each structure")
@@ -50,8 +51,12 @@ class OwnStackTraining(SegmentationTraining):
     )
     validation: int = Field(2, ge=1, description="of the structures, which choose the best epoch")
 
+    @property
+    def weights(self) -> str | None:
+        """Those to begin with."""
+        return None if self.start == NO_WEIGHTS else self.start
+
     def of_segmentation(self) -> SegmentationTraining:
         """Return what the training of the networks itself takes."""
-        return SegmentationTraining(
-            **self.model_dump(include=set(SegmentationTraining.model_fields))
-        )
+        values = self.model_dump(include=set(SegmentationTraining.model_fields))
+        return SegmentationTraining(**{**values, "start": self.weights})
