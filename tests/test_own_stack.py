@@ -204,6 +204,9 @@ def test_the_loop_leads_from_a_stack_to_its_segmentation(own, finished, tmp_path
     assert [losses.name for losses in read_losses(out)] == ["1kV"]
     again = run_recipe(read_recipe(out / "recipe.yaml"), tmp_path / "again")
     np.testing.assert_array_equal(read_stack(again / "labels.ome.zarr").data, labels.data)
+    with pytest.raises(Cancelled):  # begun: a result shows its images
+        learn(again, tmp_path / "more", cancel=lambda: True)
+    assert (tmp_path / "more/own-stack.json").exists()
     with pytest.raises(PorescopeError, match="holds finished weights"):
         learn(own, out)
 

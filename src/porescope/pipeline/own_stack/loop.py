@@ -27,7 +27,7 @@ from porescope.pipeline.own_stack.verdict import Verdict, measured, share_moved,
 from porescope.pipeline.recipe import Recipe
 from porescope.pipeline.run import Report, tell_nobody
 from porescope.pipeline.step import find_step
-from porescope.pipeline.workspace import INDEX, Workspace, load_workspace, write_json
+from porescope.pipeline.workspace import IMAGES, INDEX, Workspace, write_json
 from porescope.stack import COLUMNS, ROWS, SLICES, Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
@@ -93,6 +93,8 @@ def train_on_own_stack(
     Generating ideal synthetic data for 3D reconstruction of FIB tomography data using generative
     adversarial networks (2024), figure 3.
     """
+    if (path / INDEX).is_file():
+        path = path / IMAGES
     stacks = _stacks(path, parameters, cancel)
     out.mkdir(parents=True, exist_ok=True)
     _check_same(out, path, parameters)
@@ -164,14 +166,11 @@ class _Stages:
 
 def _stacks(path: Path, parameters: OwnStackTraining, cancel: Cancel) -> list[Stack]:
     """Read the stacks, or refuse what nothing can be learned from."""
-    if (path / INDEX).is_file():
-        images = load_workspace(path)[0].need_images()
-    else:
-        load = find_step("load")
-        given = {"spacing_nm": parameters.spacing_nm, "beam_kv": parameters.beam_kv}
-        images = load.function(
-            Workspace(inputs=(path,)), load.parse(given), progress=no_progress, cancel=cancel
-        ).images
+    load = find_step("load")
+    given = {"spacing_nm": parameters.spacing_nm, "beam_kv": parameters.beam_kv}
+    images = load.function(
+        Workspace(inputs=(path,)), load.parse(given), progress=no_progress, cancel=cancel
+    ).images
     first = images[0]
     if any(stack.beam_kv is None for stack in images):
         raise PorescopeError(f"{path} tells no beam energy; give it in kV with --beam-kv.")
