@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 
 from porescope import Stack
 from porescope.cli import main
@@ -93,6 +94,22 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(
     assert run("layers", "find", simulated / "series.tif", *options, "--out", out) == 2
     assert sentence in capfd.readouterr().err
     assert not list(tmp_path.iterdir()), "nothing is left"
+
+
+def test_grey_values_and_pixels_of_no_size_are_refused_before_anything_is_found(
+    simulated, tmp_path, capfd
+):
+    series = read_series(simulated / "series.tif")
+    folder = tmp_path / "grey"
+    folder.mkdir()
+    for beam_kv, image in zip(series.beam_kv[:5], series.signals, strict=False):
+        tifffile.imwrite(folder / f"{beam_kv:g}keV.tif", np.round(1e4 * image).astype(np.uint16))
+    out = tmp_path / "found"
+    assert run("layers", "find", folder, "--out", out) == 2
+    assert "does not tell the pixel size" in capfd.readouterr().err
+    assert run("layers", "find", folder, "--pixel-nm", "4,4", "--out", out) == 2
+    assert "say where the substrate is bare" in capfd.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["grey"]
 
 
 def test_an_input_or_an_earlier_result_is_not_overwritten(simulated, tmp_path, capfd):

@@ -40,6 +40,8 @@ else:
 FILE = "layers.json"
 SERIES, MISFIT = "series.tif", "misfit.tif"
 THICKNESS, UNCERTAINTY, LABELS = "thickness_nm.tif", "uncertainty_nm.tif", "labels.tif"
+MOST_SIGNAL = 2.0
+"""Back-scatter coefficients are below 1; this leaves room for noise."""
 WRONG = 2.0
 """Misfit from which the model does not hold."""
 
@@ -240,9 +242,18 @@ def write_layers(
         hashes = hash_inputs([source], partial(report, "Reading the series"), cancel)
         series = read_series(source, parameters.beam_kv)
         pixel_nm = parameters.pixel_nm or series.pixel_nm
+        if pixel_nm is None:
+            raise PorescopeError(
+                f"{source} does not tell the pixel size; give it (pixel_nm) as y, x in nm."
+            )
         if parameters.bare is not None:
             substrate = parse_material(parameters.substrate)
             series = series.normalised(parameters.bare, parameters.model, substrate)
+        elif series.signals.max() > MOST_SIGNAL:
+            raise PorescopeError(
+                f"{source} holds values up to {series.signals.max():g}, which are no back-scatter "
+                "coefficients; say where the substrate is bare (bare), so that grey values count."
+            )
         found = solve(
             series.signals,
             series.beam_kv,

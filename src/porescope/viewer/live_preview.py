@@ -94,6 +94,12 @@ class LivePreview(QWidget):
         self.box.toggled.connect(self._switch)
         hear(self, viewer.dims.events.point, self._moved)
 
+    def hideEvent(self, event: Any) -> None:  # noqa: N802  (Qt calls it so)
+        """Switch it off as its section closes; nobody could from elsewhere."""
+        super().hideEvent(event)
+        if not event.spontaneous() and not self._session.closing:
+            self.end()
+
     def end(self) -> None:
         """Switch it off; the preview is gone."""
         self.box.setChecked(False)

@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 NOTHING = "none"
+LARGEST_NUMBER = 1e6
+"""No voxel has so many nm, and no beam so many kV."""
 CHOSEN, FORM = "chosen", "form"
 """Keys of what a panel has filled in."""
 MISSING = {
@@ -296,9 +298,16 @@ class LoadPanel(Panel):
         if isinstance(error, MissingMetadata):
             lines = self.spacing | {"beam_kv": self.beam_kv}
             lines[error.missing[0]].setFocus()
+            axes = ", ".join(axis for axis in error.missing if axis in self.spacing)
+            if axes:
+                told = str(error).partition(";")[0]
+                self.runner.say(PorescopeError(f"{told}; fill in Voxel (nm) {axes} above."))
 
     def _show(self, layers: list[Layer]) -> Iterator[None]:
         shown = yield from self.show_each(layers)
+        visible = next((layer for layer in shown if layer.visible), None)
+        if visible is not None:  # not the truth, which lies hidden on top
+            self.viewer.layers.selection.active = visible
         told = [f"{each.name}{' as labels' * isinstance(each, Labels)}" for each in shown]
         self.runner.say(f"Loaded {', '.join(told)}.")
         self._told = None
@@ -694,6 +703,11 @@ def number(line: QLineEdit, what: str) -> float | None:
     """Return the number in a line, or None if it is empty; ``what`` names it if it is none."""
     text = line.text().strip()
     try:
-        return float(text) if text else None
+        value = float(text) if text else None
     except ValueError as error:
         raise PorescopeError(f"The {what} is {text!r}; write a number.") from error
+    if value is not None and not 0 < value <= LARGEST_NUMBER:
+        raise PorescopeError(
+            f"The {what} is {text}; write a number above 0 and at most {LARGEST_NUMBER:g}."
+        )
+    return value

@@ -35,7 +35,8 @@ Then = Callable[[Any], Iterator[None] | None]
 # A cancelled job ends within 1 s; closing the window waits for that, and no longer.
 PATIENCE_S = 1.5
 LISTENS_S = 0.1
-ERROR_COLOUR = "#ff6b6b"
+ERROR_COLOUR = "#e5484d"
+"""Legible on dark and on light."""
 BAR_STEPS = 1000
 
 
@@ -441,7 +442,8 @@ class Runner(QWidget):
     def _show_bar(self, what: str, done: int, total: int) -> None:
         """Say what is done; a percentage only as long as there is one to come."""
         self.bar.setRange(0, BAR_STEPS)
-        self.bar.setValue(BAR_STEPS * done // total if total else BAR_STEPS)
+        if total:
+            self.bar.setValue(BAR_STEPS * done // total)
         self.bar.setFormat(f"{what} %p%" if done < total else f"{what}…")
 
     def _end(self, result: Any, error: PorescopeError | None) -> None:

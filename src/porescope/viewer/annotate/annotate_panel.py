@@ -162,6 +162,10 @@ class AnnotatePanel(Panel):
         self._counting = Latest(self, session, self._counted, self.runner.say)
         self._greys = ShownGreys(self, session, viewer, self.runner.say)
         self._smart_brush = SmartBrush(viewer, self._shown_greys, self._grey_range, self.runner.say)
+        # What was chosen otherwise than we would have.
+        self._preferred: dict[QComboBox, str] = {}
+        for choice in (self.image, self.segmented, self.annotation):
+            choice.currentTextChanged.connect(partial(self._preferred.__setitem__, choice))
         self.annotation.currentTextChanged.connect(self._follow)
         self.image.currentTextChanged.connect(self._moved)
         self._connect(self._window, viewer.dims.events.point, self._moved)
@@ -173,6 +177,8 @@ class AnnotatePanel(Panel):
     def reset_choices(self) -> None:
         """List the layers there are, and let go of those that are gone."""
         volumes = [layer for layer in reversed(self.viewer.layers) if is_stack(layer)]
+        # What is looked at comes first, and the truth, which nobody corrects, last.
+        volumes.sort(key=lambda layer: (layer.name.startswith("truth"), not layer.visible))
         images = [layer.name for layer in volumes if isinstance(layer, Image)]
         drawn = [layer.name for layer in volumes if _can_paint(layer)]
         found = [each.name for each in volumes if isinstance(each, Labels)]
@@ -181,7 +187,7 @@ class AnnotatePanel(Panel):
             (self.segmented, [name for name in found if name not in drawn]),
             (self.annotation, drawn),
         ):
-            offer(choice, names, choice.currentText())
+            offer(choice, names, self._preferred.get(choice))
         for layer in set(self._watched) - set(self.viewer.layers):
             self._watched.pop(layer).close()
             self._edited.pop(layer, None)
@@ -254,7 +260,11 @@ class AnnotatePanel(Panel):
         def task(report: Report, cancel: Cancel) -> LayerData:
             return new_corrections(labels, _copied(labels.data))
 
-        self.runner.start(task, self._add)
+        def then(data: LayerData) -> None:
+            self._add(data)
+            labels.visible = False  # what is erased would show through
+
+        self.runner.start(task, then)
 
     def _add(self, data: LayerData) -> None:
         layer = self.show_layer(data)
@@ -275,7 +285,8 @@ class AnnotatePanel(Panel):
         is_correction = self._is_correction
         self.done.setVisible(is_correction)
         self.tune.setVisible(is_correction)
-        self.runner.run_button.setVisible(not is_correction)
+        for button in (self.runner.run_button, self.runner.cancel_button):
+            button.setVisible(not is_correction)
         self._show_phases()
         self._show_tool()
         self._count()

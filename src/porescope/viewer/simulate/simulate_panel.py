@@ -188,6 +188,7 @@ class SimulatePanel(Panel):
     def _show_fields(self, event: Any = None) -> None:
         """Show the fields that matter, and what they lead to."""
         self.form.show_only(set(SimulationParameters.model_fields) - self._unused())
+        self.secondaries.setVisible(self.by.currentText() != FAST_IMAGING)
         self._edited()
 
     def _unused(self) -> set[str]:
@@ -245,7 +246,8 @@ class SimulatePanel(Panel):
         if not question.inside:
             raise PorescopeError(f"The slider stands outside {layer.name}; move it back.")
         beam_kv = float(self.beam_kv.currentText())
-        shot = Shot(imaged, question.plane_z, beam_kv, self.secondaries.isChecked())
+        secondaries = self.secondaries.isChecked() and self.by.currentText() != FAST_IMAGING
+        shot = Shot(imaged, question.plane_z, beam_kv, secondaries)
         # What is shown goes along with the slider until there is something new.
         for shown in self._layers:
             set_changed(shown, places(layer, shot))
