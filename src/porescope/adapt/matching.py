@@ -59,6 +59,11 @@ class Match(NamedTuple):
 NO_MATCH = Match(0.0, 0.0, 0.0)
 
 
+def apart(images: Images, wanted: Images, noise: NDArray[np.float32], found: Match) -> float:
+    """Return how far from a look images are with blur and noise, 1 being as far as without."""
+    return distance(look_of(found.apply(images, noise)), look_of(wanted), look_of(images))
+
+
 def match(images: Images, wanted: Images, noise: NDArray[np.float32]) -> Match:
     """Find the blur and noise that bring images nearest to a look.
 
@@ -73,12 +78,12 @@ def match(images: Images, wanted: Images, noise: NDArray[np.float32]) -> Match:
 
     before, aim = look_of(images), look_of(wanted)
 
-    def apart(values: NDArray[np.float64]) -> float:
+    def told(values: NDArray[np.float64]) -> float:
         return distance(look_of(_match(values).apply(images, noise)), aim, before)
 
     corners = np.vstack([BEGIN, BEGIN + np.diag(FURTHER)])
     options = {"maxfev": TRIES, "xatol": 0.01, "initial_simplex": corners}
-    found = minimize(apart, BEGIN, method="Nelder-Mead", options=options)
+    found = minimize(told, BEGIN, method="Nelder-Mead", options=options)
     return _match(found.x)
 
 

@@ -26,7 +26,7 @@ from torch.utils.data import Dataset
 from porescope.adapt.adaptation import FILE, NAME, Settings, noise_fields
 from porescope.adapt.guard import edges_moved
 from porescope.adapt.likeness import distance, look_of
-from porescope.adapt.matching import Match, match
+from porescope.adapt.matching import NO_MATCH, Match, apart, match
 from porescope.adapt.networks import NOISES, Critic, Generator, Pool, known_beam
 from porescope.adapt.parameters import AdaptationTraining
 from porescope.errors import PorescopeError
@@ -437,14 +437,18 @@ def _settings(
 
 
 def _matches(judged: Judged) -> list[Match]:
-    """Return the blur and noise, there and back, that the voltages take on average."""
+    """Return the blur and noise, there and back, that bring the looks nearest at all voltages."""
     found = []
     for way in ((SAMPLES, TARGETS), (TARGETS, SAMPLES)):
-        each = []
+        pairs = []
         for item in judged.items:
             images, wanted = ([*item[name][:MATCHED, 0].numpy()] for name in way)
-            each.append(match(images, wanted, item["noise"][:MATCHED].numpy()))
-        found.append(Match(*np.maximum(np.mean(each, axis=0), LEAST)))
+            pairs.append((images, wanted, item["noise"][:MATCHED].numpy()))
+        each = [match(*pair) for pair in pairs]
+        candidates = [NO_MATCH, Match(*np.mean(each, axis=0).tolist()), *each]
+        totals = [sum(apart(*pair, this) for pair in pairs) for this in candidates]
+        nearest = candidates[int(np.argmin(totals))]
+        found.append(Match(*np.maximum(nearest, LEAST).tolist()))
     return found
 
 
