@@ -312,10 +312,7 @@ class Preview:
         wanted = [detector, SECONDARY] if shot.secondaries else [detector]
         if not set(wanted) <= set(seen):
             raise PorescopeError(
-                "Fast imaging tells no secondary electrons; show only back-scattered ones, or use "
-                "Monte Carlo."
-                if _fast(shot.subject)
-                else "These weights of the neural simulator tell no secondary electrons; show only "
+                "These weights of the neural simulator tell no secondary electrons; show only "
                 "back-scattered ones, take other weights, or use Monte Carlo."
             )
         signals = {name: seen[name].astype(np.float64) for name in wanted}
