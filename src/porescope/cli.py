@@ -242,9 +242,6 @@ def _add_layers(commands: Any) -> None:
 
 
 def _add_adapt(commands: Any) -> None:
-    from porescope.adapt.adaptation import DEFAULT_WEIGHTS, KIND
-    from porescope.learn.parameters import WeightsOf
-
     parser = commands.add_parser(
         "adapt",
         help="give simulated stacks the look of other images",
@@ -258,12 +255,11 @@ def _add_adapt(commands: Any) -> None:
         metavar="STACKS",
         help="folder of voltages, as porescope simulate makes it, or a stack",
     )
-    shipped = ", ".join(WeightsOf(KIND).names())
     parser.add_argument(
         "--weights",
-        default=DEFAULT_WEIGHTS,
-        help=f"of porescope train adaptation, a .safetensors file, or by name: {shipped} "
-        f"(default: {DEFAULT_WEIGHTS})",
+        required=True,
+        metavar="FILE",
+        help="what porescope train adaptation wrote, ending in .safetensors",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of the noise that is added (default: 0)"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from porescope.adapt.networks import Generator
 
 NAME = "adaptation/1"
-KIND, DEFAULT_WEIGHTS = "adaptation", "gold-epoxy"
+KIND = "adaptation"
 FILE = "adaptation.safetensors"
 TILE_PX = 512
 KV_TOLERANCE, PIXEL_WITHIN = 0.1, 1.25
@@ -175,7 +175,7 @@ class Adaptation:
 
 def adapt_stack(
     stack: Stack,
-    weights: str | Path = DEFAULT_WEIGHTS,
+    weights: str | Path,
     *,
     seed: int = 0,
     device: str = "auto",
@@ -188,9 +188,8 @@ def adapt_stack(
     ----------
     stack : Stack
         Of a voltage and pixel size that the weights know.
-    weights : str or Path, optional
-        Name of weights that ship, or a file that ``porescope train adaptation`` wrote.
-        ``"gold-epoxy"`` makes images of fast imaging look like Monte Carlo's.
+    weights : str or Path
+        A file that ``porescope train adaptation`` wrote, or the name of weights that ship.
     seed : int, optional
         Of the noise that is added, anew in each slice.
     device : {"auto", "cpu", "cuda"}, optional
@@ -255,12 +254,12 @@ def adapted(
     return result.with_history("adapt", **told), moved
 
 
-def load_adaptation(name: str | Path = DEFAULT_WEIGHTS, device: str = "auto") -> Adaptation:
+def load_adaptation(name: str | Path, device: str = "auto") -> Adaptation:
     """Return a generator with its weights.
 
     Parameters
     ----------
-    name : str or Path, optional
+    name : str or Path
         Of weights that ship, or a file ending in ``.safetensors``.
     device : {"auto", "cpu", "cuda"}, optional
 
