@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from porescope.viewer.dock import GROUPS, NAME, open_dock
+from porescope.viewer.dock import GROUPS, NAME, TITLES, open_dock
 from porescope.viewer.project import project_panel
 from porescope.viewer.samples import gold_with_truth
 from porescope.viewer.work import ERROR_COLOUR
@@ -141,9 +141,8 @@ def test_all_headers_are_seen_while_all_sections_are_closed(window, dock):
     settle()
     assert dock.opened is None
     assert dock.verticalScrollBar().maximum() == 0
-    names = {"recipe": "Run recipe"}
     texts = [each.text() for each in shown(dock, QPushButton)]
-    assert texts == [names.get(name, name.capitalize()) for name in SECTIONS]
+    assert texts == [TITLES.get(name, name.capitalize()) for name in SECTIONS]
     headings = [each.text() for each in shown(dock, QLabel)]
     assert headings == [heading for heading in GROUPS if heading]
 

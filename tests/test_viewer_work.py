@@ -1,5 +1,6 @@
 """Work behind the window: jobs that are cancelled while they begin, results shown in turns."""
 
+import inspect
 import os
 import sys
 import threading
@@ -95,3 +96,24 @@ def test_there_is_no_percentage_where_none_is_known(qtbot, runner):
     runner.start(task, lambda result: None)
     wait(qtbot, runner)
     assert told == ["align 25%", "align…", "Opening the result…"]
+
+
+def test_much_news_at_once_does_not_pile_up(qtbot, runner, make_napari_viewer, monkeypatch):
+    make_napari_viewer()
+    depths = []
+
+    def task(report, cancel):
+        for done in range(300):
+            report("counting", done, 300)
+
+    show_bar = Runner._show_bar
+
+    def show(self, *news):
+        depths.append(len(inspect.stack(0)))
+        show_bar(self, *news)
+
+    monkeypatch.setattr(Runner, "_show_bar", show)
+    runner.start(task, lambda result: None)
+    wait(qtbot, runner)
+    assert len(depths) == 300
+    assert max(depths) - min(depths) < 50

@@ -344,6 +344,7 @@ class Runner(QWidget):
         self._activity: Any = None
         self._stop: threading.Event | None = None
         self._refused = False
+        self._updating = False
         self._showing: Iterator[None] | None = None
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)
@@ -435,9 +436,15 @@ class Runner(QWidget):
 
     def _show_progress(self, what: str, done: int, total: int) -> None:
         self._show_bar(what, done, total)
-        self._activity.set_description(what)
-        self._activity.total = total
-        self._activity.update(done - self._activity.n)
+        if self._updating:  # napari lets the window go on in there, and more may be told meanwhile
+            return
+        self._updating = True
+        try:
+            self._activity.set_description(what)
+            self._activity.total = total
+            self._activity.update(done - self._activity.n)
+        finally:
+            self._updating = False
 
     def _show_bar(self, what: str, done: int, total: int) -> None:
         """Say what is done; a percentage only as long as there is one to come."""
