@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from porescope.adapt.matching import NO_MATCH, Match, apart, match
 from porescope.adapt.networks import NOISES, Critic, Generator, Pool, known_beam
 from porescope.adapt.parameters import AdaptationTraining
 from porescope.errors import PorescopeError
-from porescope.learn.training import train
+from porescope.learn.training import train, versions
 from porescope.learn.weights import Card, save_weights
 from porescope.segment.levels import Levels, levels_of
 from porescope.stack import COLUMNS, ROWS, SLICES, Stack
@@ -361,9 +360,7 @@ def train_adaptation(
         split="By slice: the last fifth of each stack was kept back, and chose the epoch.",
         training=parameters.model_dump(exclude_none=True),
         scores={name: value for name, value in scores.items() if name != "validation_loss"},
-        versions={
-            name: version(name) for name in ("napari-porescope", "torch", "lightning", "monai")
-        },
+        versions=versions(),
     )
     generator: Any = network.there
     tensors = {key: value.numpy() for key, value in generator.state_dict().items()}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ from porescope.layers.networks import NETWORKS, SLICES
 from porescope.layers.parameters import LayersTraining, network_name
 from porescope.layers.structures import THICKEST_NM, layer_seed, sample
 from porescope.layers.volumes import labels_from_thickness
-from porescope.learn.training import Example, Loss, train
+from porescope.learn.training import Example, Loss, train, versions
 from porescope.learn.weights import Card, load_weights, read_card, save_weights
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
@@ -217,7 +216,7 @@ def train_layers(
         ),
         training=parameters.model_dump(exclude_none=True, exclude={"start"}),
         scores=scores,
-        versions={name: version(name) for name in ("napari-porescope", "torch", "lightning")},
+        versions=versions(),
     )
     tensors = {key: value.numpy() for key, value in network.state_dict().items()}
     save_weights(folder / WEIGHTS, tensors, card)

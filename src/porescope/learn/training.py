@@ -9,6 +9,7 @@ import csv
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,11 @@ and less in the beginning, so that a short training is not an average of what wa
 
 STEEPEST = 1.0
 """Norm to which gradients are clipped."""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what trains networks, for the card of their weights."""
+    return {name: version(name) for name in ("napari-porescope", "torch", "lightning", "monai")}
 
 
 def train(

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from torch.utils.data import DataLoader
 from porescope.errors import PorescopeError
 from porescope.learn.parameters import STOP
 from porescope.learn.precision import autocast
-from porescope.learn.training import train
+from porescope.learn.training import train, versions
 from porescope.learn.weights import Card, save_weights
 from porescope.segment.model import (
     MOST_VOLTAGES,
@@ -171,9 +170,7 @@ def train_segmentation(
         else "No sample was kept back: the scores are of what was learned.",
         training=parameters.model_dump(exclude_none=True),
         scores=scores,
-        versions={
-            name: version(name) for name in ("napari-porescope", "torch", "lightning", "monai")
-        },
+        versions=versions(),
     )
     save_weights(folder / FILE, _tensors(model), card)
     return card

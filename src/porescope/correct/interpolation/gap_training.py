@@ -5,7 +5,6 @@ This module imports torch; import it inside functions.
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from porescope.correct.interpolation.kriging import Kriging
 from porescope.correct.interpolation.parameters import InterpolationTraining
 from porescope.imaging.slices import gamma_shape_and_scale
 from porescope.learn.structures import mixture, random_structure
-from porescope.learn.training import train
+from porescope.learn.training import train, versions
 from porescope.learn.weights import Card, load_weights, read_card, save_weights
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
@@ -273,7 +272,7 @@ def train_gap_network(
         ),
         training=parameters.model_dump(exclude_none=True, exclude={"start"}),
         scores=scores,
-        versions={name: version(name) for name in ("napari-porescope", "torch", "lightning")},
+        versions=versions(),
     )
     tensors = {key: value.numpy() for key, value in network.state_dict().items()}
     save_weights(folder / "interpolation.safetensors", tensors, card)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from porescope.imaging.surrogate.layouts import (
 from porescope.imaging.surrogate.networks import MULTIPLE, Network, ResNetUNet
 from porescope.imaging.surrogate.rendering import MARGIN_PX, NAME
 from porescope.imaging.surrogate.settings import Settings, SurrogateTraining
-from porescope.learn.training import train
+from porescope.learn.training import train, versions
 from porescope.learn.weights import Card, save_weights
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
@@ -192,7 +191,7 @@ def train_surrogate(
         ),
         training=parameters.model_dump(exclude_none=True),
         scores=scores,
-        versions={name: version(name) for name in ("napari-porescope", "torch", "lightning")},
+        versions=versions(),
     )
     tensors = {key: value.numpy() for key, value in network.state_dict().items()}
     save_weights(out / WEIGHTS, tensors, card)
