@@ -1,8 +1,14 @@
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+with suppress(ImportError):
+    # A training imports it where torch comes with CUDA. Its LLVM ends the process if Mesa's own,
+    # which draws windows, was there first.
+    import triton  # noqa: F401
 
 # Tests neither see nor change the settings of the user's own napari; read when it is imported.
 os.environ["NAPARI_CONFIG"] = ""

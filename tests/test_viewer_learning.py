@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import sys
 import time
 
@@ -384,6 +385,35 @@ def test_a_network_segments_in_the_preview_as_in_the_whole_stack(qtbot, session,
     assert np.array_equal(viewer.layers[f"labels {segment.form['method'].value}"].data[5], seen)
     assert not viewer.layers["probability"].visible
     assert viewer.layers["1kV"].visible
+
+
+PREVIEWS = """
+import sys
+import numpy as np
+from porescope import Stack
+from porescope.pipeline.catalogue.segment import SegmentParameters
+from porescope.pipeline.simulation import SimulationParameters
+from porescope.viewer.learn import segmentation
+from porescope.viewer.simulate import simulation
+
+grey = Stack(np.random.default_rng(0).integers(0, 255, (3, 32, 32), np.uint8), (5, 5, 5), 1.0)
+question = segmentation.Question((grey,), SegmentParameters(method="unet-adjacent"), None, 0, 1)
+segmentation.Preview().answer(question, lambda: False)
+solid = Stack((grey.data > 127).astype(np.uint8), (5, 5, 5), is_labels=True)
+neural = SimulationParameters(surrogate="default", materials="0=vacuum, 1=carbon")
+subject = simulation.Subject(solid, (5, 5, 5), (0, 0, 0), neural)
+simulation.Preview().look(simulation.Shot(subject, 1.5, 1.0))
+print(*sys.modules)
+"""
+
+
+def test_previews_import_networks_but_nothing_that_trains_or_compiles_them():
+    # With CUDA that brings triton, whose LLVM and that of Mesa end the window's process.
+    done = subprocess.run([sys.executable, "-c", PREVIEWS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    modules = set(done.stdout.split())
+    assert "torch" in modules
+    assert not modules & {"lightning", "torch._dynamo", "triton"}
 
 
 def an_array_alone():
