@@ -399,9 +399,9 @@ from porescope.viewer.simulate import simulation
 grey = Stack(np.random.default_rng(0).integers(0, 255, (3, 32, 32), np.uint8), (5, 5, 5), 1.0)
 question = segmentation.Question((grey,), SegmentParameters(method="unet-adjacent"), None, 0, 1)
 segmentation.Preview().answer(question, lambda: False)
-solid = Stack((grey.data > 127).astype(np.uint8), (5, 5, 5), is_labels=True)
+solid = Stack((grey.data > 127).astype(np.uint8), (3, 3, 3), is_labels=True)
 neural = SimulationParameters(surrogate="default", materials="0=vacuum, 1=carbon")
-subject = simulation.Subject(solid, (5, 5, 5), (0, 0, 0), neural)
+subject = simulation.Subject(solid, (3, 3, 3), (0, 0, 0), neural)
 simulation.Preview().look(simulation.Shot(subject, 1.5, 1.0))
 print(*sys.modules)
 """
