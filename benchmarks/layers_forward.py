@@ -19,7 +19,6 @@ from porescope.layers.forward import (
     bulk_signal,
     forward,
     layer_model,
-    mean_atomic_number,
     range_nm,
 )
 
@@ -113,7 +112,7 @@ def _shares(model, thickness_nm, beams, constants=(2.88, 2 / 3, 4.25, 1 / 6)):
     used, damping, left = 0.0, 0.0, np.ones(len(beams))
     shares = np.zeros((len(model.materials) + 1, len(beams)))
     for layer in range(len(model.materials) - 1, -1, -1):
-        z = mean_atomic_number(model.materials[layer]) / 14
+        z = model.materials[layer].mean_atomic_number / 14
         linear, cubic = constants[0] * z ** constants[1], (constants[2] * z ** constants[3]) ** 3
         above, used = used, used + thickness_nm[layer] / range_nm(model.materials[layer], beams)
         damping = damping + linear * (used - above) + cubic * (used**3 - above**3)

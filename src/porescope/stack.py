@@ -133,6 +133,11 @@ class Stack:
             raise PorescopeError(f"Slice {index} holds values that are not numbers; mend it first.")
         return image
 
+    def spread_slices(self, most: int) -> list[int]:
+        """Return at most so many slices, spread evenly from the first to the last."""
+        count = self.shape[SLICES]
+        return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
+
     def nearest_slices(self, z_nm: float | np.ndarray) -> np.ndarray:
         """Return which slice was cut nearest to each of some depths in nm."""
         away_nm = np.abs(np.asarray(z_nm)[..., np.newaxis] - self.slice_z_nm)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from porescope.adapt.backscatter import coefficients, reach_nm
 from porescope.errors import PorescopeError
-from porescope.imaging.materials import ELEMENTS, Material, as_material
+from porescope.imaging.materials import Material, as_material
 from porescope.imaging.transport import residual_range_nm
 from porescope.stack import SLICES, checked_spacing_nm
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
@@ -248,7 +248,7 @@ def _beam(materials: Mapping[int, str | Material], beam_kv: float) -> _Beam:
                 "Fast imaging knows no vacuum, through which electrons fly far; fill the pores "
                 "with epoxy, or use Monte Carlo."
             )
-        number = sum(share * ELEMENTS[name].atomic_number for name, share in material.fractions)
+        number = material.mean_atomic_number
         if material != epoxy and not 6 <= number <= 79:
             raise PorescopeError(
                 f"Fast imaging knows epoxy and materials of a mean atomic number from 6 to 79, but "

@@ -82,6 +82,11 @@ class Material:
                 raise PorescopeError(f"{self.name}: lambda_nm and eps_ev must be above 0.")
 
     @property
+    def mean_atomic_number(self) -> float:
+        """Weighted by mass."""
+        return sum(share * ELEMENTS[element].atomic_number for element, share in self.fractions)
+
+    @property
     def is_vacuum(self) -> bool:
         """Whether electrons fly through without loss."""
         return not self.fractions

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from porescope.errors import PorescopeError
 from porescope.imaging import Material, hunger_kuechler
 from porescope.imaging.backscatter_formula import checked_numbers
-from porescope.imaging.materials import ELEMENTS, as_material
+from porescope.imaging.materials import as_material
 from porescope.imaging.transport import CUT_OFF_EV, stopping_power
 
 BEAM_KV = tuple(float(energy) for energy in range(5, 36))
@@ -106,7 +106,7 @@ class Corrected:
         signal_slopes: list[Any] = [0.0] * len(self.materials)
         for layer in downward:
             material = self.materials[layer]
-            z = mean_atomic_number(material)
+            z = material.mean_atomic_number
             linear = 2.88 * (z / 14) ** (2 / 3)
             cubic = (4.25 * (z / 14) ** (1 / 6)) ** 3
             per_nm[layer] = constant(1 / range_nm(material, beam_kv))
@@ -152,7 +152,7 @@ class Published:
         xp, constant = _namespace(thickness_nm)
         densities = [material.density**0.91 for material in self.materials]
         absorptions = [
-            1 / (0.49 * math.exp(-0.022 * (mean_atomic_number(material) + 2)))
+            1 / (0.49 * math.exp(-0.022 * (material.mean_atomic_number + 2)))
             for material in self.materials
         ]
         gold, aluminium = (
@@ -328,12 +328,7 @@ def checked_beam(beam_kv: ArrayLike) -> NDArray[np.float64]:
 
 def bulk_signal(material: Material, beam_kv: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the back-scatter coefficient of a thick solid at each energy."""
-    return np.asarray(hunger_kuechler(mean_atomic_number(material), beam_kv))
-
-
-def mean_atomic_number(material: Material) -> float:
-    """Return the mean atomic number, weighted by mass."""
-    return sum(share * ELEMENTS[symbol].atomic_number for symbol, share in material.fractions)
+    return np.asarray(hunger_kuechler(material.mean_atomic_number, beam_kv))
 
 
 def range_nm(material: Material, beam_kv: NDArray[np.float64]) -> NDArray[np.float64]:

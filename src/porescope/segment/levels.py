@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from porescope.errors import PorescopeError
-from porescope.stack import SLICES, Stack
+from porescope.stack import Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
 LOOKED_AT = 32
@@ -49,11 +49,9 @@ def levels_of(
     """
     from scipy.ndimage import gaussian_filter
 
-    count = stack.shape[SLICES]
-    slices = np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int))
     smooth = [
         gaussian_filter(stack.image(index), SMOOTHING_PX)
-        for index in track(slices.tolist(), progress, cancel)
+        for index in track(stack.spread_slices(LOOKED_AT), progress, cancel)
     ]
     dark, bright = np.percentile(smooth, (DARK, BRIGHT)).tolist()
     if bright <= dark:

@@ -23,7 +23,7 @@ from porescope.pipeline.workspace import (
     image_name,
     load_workspace,
 )
-from porescope.stack import Stack
+from porescope.stack import ROWS, Stack
 from porescope.viewer.layers import (
     SOLID_COLOUR,
     TRUTH_COLOUR,
@@ -157,11 +157,11 @@ def is_surely_labels(stack: Stack) -> bool:
         return True
     if stack.beam_kv is not None or stack.detector is not None or stack.data.dtype.kind == "f":
         return False
-    count, rows, _ = stack.shape
+    rows = stack.shape[ROWS]
     found = np.zeros(MOST_PHASES, np.intp)
     differ: Any = 0
     pairs = 0
-    for index in np.unique(np.linspace(0, count - 1, LOOKED_AT).round().astype(int)).tolist():
+    for index in stack.spread_slices(LOOKED_AT):
         plane = np.asarray(stack.data[index])
         if plane.min() < 0 or plane.max() >= MOST_PHASES:
             return False

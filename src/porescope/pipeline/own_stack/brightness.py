@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from porescope.errors import PorescopeError
 from porescope.imaging.noise import slice_random
-from porescope.stack import SLICES, Stack
+from porescope.stack import Stack
 
 LOOKED_AT = 24
 WITHIN_PX = (2, 1, 0)
@@ -85,8 +85,7 @@ def brightness_of(stack: Stack, labels: Stack) -> Brightness:
     PorescopeError
         If there is one phase only, or solid is not brighter than pore.
     """
-    count = stack.shape[SLICES]
-    chosen = np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int))
+    chosen = stack.spread_slices(LOOKED_AT)
     images = [stack.image(index) for index in chosen]
     phases = [np.asarray(labels.data[index]) > 0 for index in chosen]
     rough = [_bends(image) for image in images]

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from porescope.errors import Cancelled, PorescopeError
 from porescope.files import write_beside
 from porescope.pipeline.own_stack.brightness import Brightness, brightness_of
 from porescope.pipeline.own_stack.parameters import OwnStackTraining
-from porescope.pipeline.own_stack.structure import Waves
+from porescope.pipeline.own_stack.structure import Waves, looked_at
 from porescope.pipeline.simulation.parameters import parse_materials
 from porescope.pipeline.simulation.plan import reach_nm
 from porescope.pipeline.simulation.stack import simulate_stack
@@ -34,8 +34,8 @@ MOST_DEEPER = 1.0
 LARGEST_PATCH_PX, PATCH_MULTIPLE_PX = 128, 16
 DISTANCE = "validation_distance"
 """Of the looks, as the training of an adaptation tells it: 1 as far as before, 0 the same."""
-LOOKED_AT, MOST_PX = 64, 1024
-"""Slices of the stack, and their rows and columns, that show its look."""
+LOOKED_AT = 64
+"""Slices of the stack that show its look."""
 
 
 def make_samples(
@@ -166,7 +166,7 @@ def _learn_look(
     room = min(LARGEST_PATCH_PX, parameters.sample_px, *stacks[0].shape[ROWS:])
     card = train_adaptation(
         [stack for sample in samples for stack in sample.stacks],
-        [_looked_at(stack) for stack in stacks],
+        [looked_at(stack, LOOKED_AT) for stack in stacks],
         folder,
         AdaptationTraining(
             epochs=parameters.adaptation_epochs,
@@ -181,18 +181,6 @@ def _learn_look(
             "it could not be brought nearer to that of the stack than their brightness and noise "
             f"bring it (distance {card.scores[DISTANCE]:.2f} of what it was)."
         )
-
-
-def _looked_at(stack: Stack) -> Stack:
-    """Return slices spread over a stack, their middle only where they are large, in memory."""
-    count = stack.shape[SLICES]
-    chosen = np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int))
-    rows, columns = (
-        slice(max(0, (size - MOST_PX) // 2), max(0, (size - MOST_PX) // 2) + MOST_PX)
-        for size in stack.shape[ROWS:]
-    )
-    data: Any = np.stack([np.asarray(stack.data[index, rows, columns]) for index in chosen])
-    return stack.with_data(data, slice_z_nm=stack.slice_z_nm[chosen])
 
 
 def _with_look(sample: Sample, folder: Path, index: int, cancel: Cancel) -> list[Stack]:

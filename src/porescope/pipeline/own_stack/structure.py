@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from porescope.errors import PorescopeError
 from porescope.geometry import hierarchical_leveled_wave
 from porescope.measure import morphometry, two_point_correlation
-from porescope.stack import COLUMNS, ROWS, SLICES, Stack
+from porescope.stack import COLUMNS, ROWS, Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
 
 LOOKED_AT = 48
@@ -121,7 +121,7 @@ def waves_like(
         If ``cancel()`` became true.
     """
     pixel_nm = labels.spacing_nm[ROWS:]
-    wanted = _measured(_middle(labels), pixel_nm)
+    wanted = _measured(looked_at(labels, LOOKED_AT).data > 0, pixel_nm)
     if not 1 - SPARE < wanted.solid_fraction < SPARE:
         raise PorescopeError(
             f"In the first segmentation {100 * wanted.solid_fraction:.1f} % of the voxels are "
@@ -160,15 +160,15 @@ class _Measured(NamedTuple):
     both: NDArray[np.float64]
 
 
-def _middle(labels: Stack) -> Volume:
-    """Return slices spread over a stack, their middle only where they are large."""
-    count = labels.shape[SLICES]
-    chosen = np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).round().astype(int))
+def looked_at(stack: Stack, most: int) -> Stack:
+    """Return slices spread over a stack, their middle only where they are large, in memory."""
+    chosen = stack.spread_slices(most)
     rows, columns = (
         slice(max(0, (size - MOST_PX) // 2), max(0, (size - MOST_PX) // 2) + MOST_PX)
-        for size in labels.shape[ROWS:]
+        for size in stack.shape[ROWS:]
     )
-    return np.stack([np.asarray(labels.data[index, rows, columns]) > 0 for index in chosen])
+    data: Any = np.stack([np.asarray(stack.data[index, rows, columns]) for index in chosen])
+    return stack.with_data(data, slice_z_nm=stack.slice_z_nm[chosen])
 
 
 def _drawn(waves: Waves, pixel_nm: Sequence[float], seed: int) -> Volume:

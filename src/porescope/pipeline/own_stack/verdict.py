@@ -18,7 +18,7 @@ from porescope.pipeline.report import EXPLAINED, write_report
 from porescope.pipeline.step import find_step
 from porescope.pipeline.workspace import Workspace
 from porescope.stack import SLICES, Stack
-from porescope.tracking import Cancel, Progress, no_progress
+from porescope.tracking import Cancel, Progress, no_progress, track
 
 REPORT, RECIPE = "report.html", "recipe.yaml"
 BEFORE, AFTER = "before", "after"
@@ -148,8 +148,6 @@ def _known(number: Any) -> bool:
 
 def share_moved(before: Stack, after: Stack, cancel: Cancel) -> float:
     """Return the share of voxels that two segmentations do not agree on."""
-    from porescope.tracking import track
-
     differ = sum(
         int(((np.asarray(before.data[z]) > 0) != (np.asarray(after.data[z]) > 0)).sum())
         for z in track(range(before.shape[SLICES]), cancel=cancel)
