@@ -297,18 +297,15 @@ def _add_train(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from porescope.pipeline.jobs import Job
     from porescope.pipeline.recipe import read_recipe
     from porescope.pipeline.report import scores_told
-    from porescope.pipeline.run import run_recipe, work_folder
-    from porescope.terminal import wait_with_bars
+    from porescope.pipeline.run import run_recipe
+    from porescope.terminal import write_with_bars
 
     recipe = read_recipe(options.recipe).with_settings(options.settings)
     if options.inputs:
         recipe = recipe.with_inputs(options.inputs)
-    leftovers = (work_folder(options.out.absolute()),)
-    job = Job(run_recipe, recipe, options.out, overwrite=options.overwrite, leftovers=leftovers)
-    result = wait_with_bars(job)
+    result = write_with_bars(run_recipe, recipe, out=options.out, overwrite=options.overwrite)
     print(f"{scores_told(result)}Result in {result}")
 
 
@@ -350,17 +347,15 @@ def _steps(options: argparse.Namespace) -> None:
 
 def _sample(options: argparse.Namespace) -> None:
     from porescope.options import given_values
-    from porescope.pipeline.jobs import Job
-    from porescope.pipeline.run import work_folder
     from porescope.pipeline.sample_results import write_sample
     from porescope.pipeline.samples import find_sample_kind
-    from porescope.terminal import wait_with_bars
+    from porescope.terminal import write_with_bars
 
     kind = find_sample_kind(options.kind)
     parameters = kind.parse(given_values(options, kind.parameters))
-    out = options.out.absolute()
-    job = Job(write_sample, kind, parameters, out, options.overwrite, leftovers=(work_folder(out),))
-    written = wait_with_bars(job)
+    written = write_with_bars(
+        write_sample, kind, parameters, out=options.out, overwrite=options.overwrite
+    )
     print(f"Wrote {options.out}")
     if written.primitives is not None:
         print(f"  primitives      {written.primitives:,}")
@@ -374,25 +369,20 @@ def _sample(options: argparse.Namespace) -> None:
 
 def _heightfield(options: argparse.Namespace) -> None:
     from porescope.pipeline.heightfields import parse_planes, write_heightfields_of
-    from porescope.pipeline.jobs import Job
-    from porescope.pipeline.run import work_folder
-    from porescope.terminal import wait_with_bars
+    from porescope.terminal import write_with_bars
 
-    out = options.out.absolute()
-    job = Job(
+    made = write_with_bars(
         write_heightfields_of,
         options.sample,
         parse_planes(options.plane),
-        out,
         layers=options.layers,
         shape=_numbers("--shape", options.shape, int),
         level=options.level,
         spacing_nm=_numbers("--spacing-nm", options.spacing_nm, float),
         device=options.device,
+        out=options.out,
         overwrite=options.overwrite,
-        leftovers=(work_folder(out),),
     )
-    made = wait_with_bars(job)
     layers, rows, columns = made.shape
     print(
         f"Wrote {options.out}: {made.planes} plane{'s' * (made.planes > 1)} of {rows} x {columns} "
@@ -403,26 +393,21 @@ def _heightfield(options: argparse.Namespace) -> None:
 
 def _simulate(options: argparse.Namespace) -> None:
     from porescope.options import given_values
-    from porescope.pipeline.jobs import Job
-    from porescope.pipeline.run import work_folder
     from porescope.pipeline.simulation import SimulationParameters, write_simulation
     from porescope.pipeline.simulation.fast import FAST
     from porescope.pipeline.step import parse_parameters
-    from porescope.terminal import wait_with_bars
+    from porescope.terminal import write_with_bars
 
     values = given_values(options, SimulationParameters)
     parameters = parse_parameters("Simulation", SimulationParameters, values)
-    out = options.out.absolute()
-    job = Job(
+    written = write_with_bars(
         write_simulation,
         options.sample,
         parameters,
-        out,
         spacing_nm=_numbers("--spacing-nm", options.spacing_nm, float),
+        out=options.out,
         overwrite=options.overwrite,
-        leftovers=(work_folder(out),),
     )
-    written = wait_with_bars(job)
     z, y, x = written.shape
     voltages = ", ".join(f"{beam_kv:g}" for beam_kv in written.beams_kv)
     drawn = "by fast imaging" if parameters.surrogate == FAST else "by the neural simulator"
@@ -437,65 +422,50 @@ def _simulate(options: argparse.Namespace) -> None:
 
 def _layers(options: argparse.Namespace) -> None:
     from porescope.options import given_values
-    from porescope.pipeline.jobs import Job
     from porescope.pipeline.layers import LayersParameters, write_layers
-    from porescope.pipeline.run import work_folder
     from porescope.pipeline.step import parse_parameters
-    from porescope.terminal import wait_with_bars
+    from porescope.terminal import write_with_bars
 
     values = given_values(options, LayersParameters)
-    out = options.out.absolute()
-    job = Job(
+    found = write_with_bars(
         write_layers,
         options.series,
         parse_parameters("Layers", LayersParameters, values),
-        out,
+        out=options.out,
         overwrite=options.overwrite,
-        leftovers=(work_folder(out),),
     )
-    found = wait_with_bars(job)
     print(f"Wrote {options.out}: {found.summary}")
 
 
 def _simulate_layers(options: argparse.Namespace) -> None:
     from porescope.options import given_values
-    from porescope.pipeline.jobs import Job
     from porescope.pipeline.layers import LayersSimulation, write_layers_simulation
-    from porescope.pipeline.run import work_folder
     from porescope.pipeline.step import parse_parameters
-    from porescope.terminal import wait_with_bars
+    from porescope.terminal import write_with_bars
 
     values = given_values(options, LayersSimulation)
-    out = options.out.absolute()
-    job = Job(
+    write_with_bars(
         write_layers_simulation,
         parse_parameters("Simulation of layers", LayersSimulation, values),
-        out,
+        out=options.out,
         overwrite=options.overwrite,
-        leftovers=(work_folder(out),),
     )
-    wait_with_bars(job)
     print(f"Wrote {options.out}: the series, and the true thickness of its layers")
 
 
 def _adapt(options: argparse.Namespace) -> None:
     from porescope.pipeline.adaptation import write_adaptation
-    from porescope.pipeline.jobs import Job
-    from porescope.pipeline.run import work_folder
-    from porescope.terminal import wait_with_bars
+    from porescope.terminal import write_with_bars
 
-    out = options.out.absolute()
-    job = Job(
+    written = write_with_bars(
         write_adaptation,
         options.stacks,
         options.weights,
-        out,
         seed=options.seed,
         device=options.device,
+        out=options.out,
         overwrite=options.overwrite,
-        leftovers=(work_folder(out),),
     )
-    written = wait_with_bars(job)
     z, y, x = written.shape
     print(f"Wrote {options.out}: {z} slice{'s' * (z > 1)} of {y} x {x} pixels")
     for name, moved in written.moved.items():

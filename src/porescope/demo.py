@@ -11,12 +11,11 @@ from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
 
-from porescope.pipeline.jobs import Job
 from porescope.pipeline.recipe import Recipe, read_recipe
 from porescope.pipeline.report import SCORES, scores_told
-from porescope.pipeline.run import run_recipe, work_folder
+from porescope.pipeline.run import run_recipe
 from porescope.sample_data import sample_folder
-from porescope.terminal import wait_with_bars
+from porescope.terminal import write_with_bars
 
 PICTURE = "screenshot.png"
 PATIENCE_S = 180
@@ -39,14 +38,7 @@ def run_demo(out: Path, headless: bool) -> None:
     PorescopeError
         If the result cannot be written.
     """
-    job = Job(
-        run_recipe,
-        sample_recipe(),
-        out,
-        overwrite=True,
-        leftovers=(work_folder(out.absolute()),),
-    )
-    result = wait_with_bars(job)
+    result = write_with_bars(run_recipe, sample_recipe(), out=out, overwrite=True)
     with_window = has_display() and not headless
     trouble = _no_viewer() or (None if with_window else take_picture(result / PICTURE))
     print(_summary(result))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from porescope.pipeline.jobs import Job
+from porescope.pipeline.run import work_folder
 
 TERMINATED = 143
 """As shells count SIGTERM."""
@@ -25,6 +27,25 @@ def wait_with_bars(job: Job) -> Any:
     with _ended_by_sigterm():
         _show_bars(job)
         return job.result()
+
+
+def write_with_bars(
+    write: Callable[..., Any], *arguments: Any, out: Path, overwrite: bool, **keywords: Any
+) -> Any:
+    """Write a result in a process of its own, and wait for it as :func:`wait_with_bars` does.
+
+    Parameters
+    ----------
+    write : callable
+        Takes the arguments, ``out`` after them, ``overwrite`` and the keywords.
+    out : Path
+        The result; what only an unfinished job leaves beside it is removed.
+    """
+    out = out.absolute()
+    leftovers = (work_folder(out),)
+    return wait_with_bars(
+        Job(write, *arguments, out, overwrite=overwrite, leftovers=leftovers, **keywords)
+    )
 
 
 @contextmanager

@@ -29,6 +29,8 @@ from porescope.layers.inversion import Inversion, checked_signals
 from porescope.layers.volumes import STEP_NM, labels_from_thickness
 from porescope.stack import Region, Stack, region_slices
 
+THICKNESS, UNCERTAINTY, LABELS = "thickness_nm.tif", "uncertainty_nm.tif", "labels.tif"
+"""Files of what is known of layers: a page a layer, and their volume."""
 ENERGIES_KEY = "beam_energies_kev"
 """Where a series that Porescope wrote keeps its energies, in the metadata of a stack."""
 
@@ -329,13 +331,27 @@ def write_inversion(
         If the folder exists or cannot be written, or the pixel size is not known.
     """
     pixel = _pixel_nm(pixel_nm)
-    maps = {"thickness_nm": found.thickness_nm, "uncertainty_nm": found.uncertainty_nm}
-    volume = labels_from_thickness(found.thickness_nm, step_nm)
     with write_beside(folder) as place:
         place.mkdir()
-        for name, values in maps.items():
-            write_stack(place / f"{name}.tif", Stack(values.astype(np.float32), (1.0, *pixel)))
-        write_stack(place / "labels.tif", Stack(volume, (step_nm, *pixel), is_labels=True))
+        write_thickness(place, found.thickness_nm, pixel, step_nm)
+        _write_maps(place / UNCERTAINTY, found.uncertainty_nm, pixel)
+
+
+def write_thickness(
+    folder: Path,
+    thickness_nm: NDArray[np.floating],
+    pixel_nm: tuple[float, float],
+    step_nm: float = STEP_NM,
+) -> None:
+    """Write the thickness of layers, and the volume of labels, as TIFF into a folder."""
+    _write_maps(folder / THICKNESS, thickness_nm, pixel_nm)
+    volume = labels_from_thickness(thickness_nm, step_nm)
+    write_stack(folder / LABELS, Stack(volume, (step_nm, *pixel_nm), is_labels=True))
+
+
+def _write_maps(path: Path, values: NDArray[np.floating], pixel_nm: tuple[float, float]) -> None:
+    """Write a page a layer; the first axis is no length."""
+    write_stack(path, Stack(values.astype(np.float32), (1.0, *pixel_nm)))
 
 
 def _pixel_nm(pixel_nm: tuple[float, float] | None) -> tuple[float, float]:

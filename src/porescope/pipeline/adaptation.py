@@ -9,10 +9,8 @@ from pathlib import Path
 
 from porescope.adapt.adaptation import adapted
 from porescope.adapt.guard import Moved
-from porescope.errors import PorescopeError
-from porescope.files import remove
 from porescope.pipeline.provenance import hash_inputs, versions
-from porescope.pipeline.run import Report, check_places, swap, tell_nobody, work_folder
+from porescope.pipeline.run import Report, tell_nobody, writing_result
 from porescope.pipeline.trainings.samples import NAMES, read_images
 from porescope.pipeline.workspace import image_name, write_json
 from porescope.tracking import Cancel, never_cancel
@@ -81,14 +79,9 @@ def write_adaptation(
     """
     from porescope.io import write_stack
 
-    out = out.absolute()
-    check_places([source], out, overwrite, mark=FILE)
-    hashes = hash_inputs([source], partial(report, "Reading the stacks"), cancel)
-    work = work_folder(out)
-    try:
-        remove(work)
-        result = work / "result"
-        result.mkdir(parents=True)
+    with writing_result([source], out, overwrite, mark=FILE) as result:
+        hashes = hash_inputs([source], partial(report, "Reading the stacks"), cancel)
+        result.mkdir()
         moved = {}
         for number, stack in enumerate(read_images(source)):
             name = image_name(stack, number)
@@ -116,11 +109,6 @@ def write_adaptation(
             "edges": {name: vars(each) for name, each in moved.items()},
         }
         write_json(result / FILE, about)
-        swap(result, out)
-    except OSError as error:
-        raise PorescopeError(f"Cannot write {out}: {error.strerror or error}.") from error
-    finally:
-        remove(work)
     return WrittenAdaptation(made.shape, moved, kept)
 
 

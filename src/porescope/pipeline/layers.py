@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +11,6 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from porescope.errors import PorescopeError
-from porescope.files import remove
 from porescope.imaging.materials import Material
 from porescope.layers import kinds
 from porescope.layers.forward import BEAM_KV, MODELS, checked_beam
@@ -21,7 +18,7 @@ from porescope.layers.inversion import DEFAULT, LARGEST_NOISE, methods
 from porescope.layers.structures import THICKEST_NM
 from porescope.layers.volumes import STEP_NM
 from porescope.pipeline.provenance import hash_inputs, versions
-from porescope.pipeline.run import Report, check_places, swap, tell_nobody, work_folder
+from porescope.pipeline.run import Report, tell_nobody, writing_result
 from porescope.pipeline.simulation.parameters import parse_material
 from porescope.pipeline.step import Parameters
 from porescope.pipeline.workspace import write_json
@@ -39,7 +36,6 @@ else:
 
 FILE = "layers.json"
 SERIES, MISFIT = "series.tif", "misfit.tif"
-THICKNESS, UNCERTAINTY, LABELS = "thickness_nm.tif", "uncertainty_nm.tif", "labels.tif"
 MOST_SIGNAL = 2.0
 """Back-scatter coefficients are below 1; this leaves room for noise."""
 WRONG = 2.0
@@ -59,6 +55,11 @@ def parse_layers(text: str) -> tuple[Material, ...]:
 
 def _checked_layers(text: str) -> str:
     parse_layers(text)
+    return text
+
+
+def _checked_material(text: str) -> str:
+    parse_material(text)
     return text
 
 
@@ -83,7 +84,7 @@ class Layered(Parameters):
         description="of the layers, from the bottom to the top: names, or FORMULA:DENSITY with the "
         "density in g/cm3",
     )
-    substrate: Annotated[str, AfterValidator(_checked_layers)] = Field(
+    substrate: Annotated[str, AfterValidator(_checked_material)] = Field(
         "silicon", description="material below all layers"
     )
     thickest_nm: tuple[float, ...] = Field(
@@ -238,7 +239,7 @@ def write_layers(
     from porescope.io import write_stack
     from porescope.layers import read_series, solve, write_inversion
 
-    with _result(source, out, overwrite) as result:
+    with writing_result([source], out, overwrite, mark=FILE) as result:
         hashes = hash_inputs([source], partial(report, "Reading the series"), cancel)
         series = read_series(source, parameters.beam_kv)
         pixel_nm = parameters.pixel_nm or series.pixel_nm
@@ -304,11 +305,11 @@ def write_layers_simulation(
     PorescopeError
         If a parameter makes no sense, or the folder cannot be written.
     """
-    from porescope.io import write_stack
-    from porescope.layers import labels_from_thickness, simulate_series, write_series
+    from porescope.layers import simulate_series, write_series
+    from porescope.layers.series import write_thickness
     from porescope.layers.structures import draw
 
-    with _result(None, out, overwrite) as result:
+    with writing_result([], out, overwrite, mark=FILE) as result:
         report("Drawing", 0, 1)
         layers = len(parameters.names())
         seeds = [parameters.seed * layers + layer for layer in range(layers)]
@@ -322,30 +323,8 @@ def write_layers_simulation(
             seed=parameters.seed,
             pixel_nm=pixel_nm,
         )
-        labels = labels_from_thickness(thickness_nm, STEP_NM)
         result.mkdir()
         write_series(result / SERIES, series)
-        for name, values, step_nm, is_labels in (
-            (THICKNESS, thickness_nm.astype(np.float32), 1.0, False),
-            (LABELS, labels, STEP_NM, True),
-        ):
-            write_stack(result / name, Stack(values, (step_nm, *pixel_nm), is_labels=is_labels))
+        write_thickness(result, thickness_nm, pixel_nm)
         about = {"versions": versions(), "parameters": parameters.model_dump(mode="json")}
         write_json(result / FILE, about)
-
-
-@contextmanager
-def _result(source: Path | None, out: Path, overwrite: bool) -> Iterator[Path]:
-    """Yield a hidden place for a folder, and put what was made there in its place at the end."""
-    out = out.absolute()
-    check_places([] if source is None else [source], out, overwrite, mark=FILE)
-    work = work_folder(out)
-    try:
-        remove(work)
-        work.mkdir(parents=True)
-        yield work / "result"
-        swap(work / "result", out)
-    except OSError as error:
-        raise PorescopeError(f"Cannot write {out}: {error.strerror or error}.") from error
-    finally:
-        remove(work)

@@ -106,6 +106,40 @@ def work_folder(out: Path) -> Path:
     return out.with_name(f".{out.name}.partial")
 
 
+@contextmanager
+def writing_result(inputs: Sequence[Path], out: Path, overwrite: bool, mark: str) -> Iterator[Path]:
+    """Yield a hidden place for a folder; what was made there becomes the result at the end.
+
+    Parameters
+    ----------
+    inputs : sequence of Paths
+        Which the result must not lie in.
+    out : Path
+        The result.
+    overwrite : bool
+        Replace an earlier result.
+    mark : str
+        File in it by which a result of this kind is known.
+
+    Raises
+    ------
+    PorescopeError
+        If the folder cannot be written, or is something else.
+    """
+    out = out.absolute()
+    check_places(inputs, out, overwrite, mark)
+    work = work_folder(out)
+    try:
+        remove(work)
+        work.mkdir(parents=True)
+        yield work / "result"
+        swap(work / "result", out)
+    except OSError as error:
+        raise PorescopeError(f"Cannot write {out}: {error.strerror or error}.") from error
+    finally:
+        remove(work)
+
+
 def run_step(
     step: Step,
     parameters: Parameters,

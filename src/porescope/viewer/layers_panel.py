@@ -15,12 +15,10 @@ from qtpy.QtWidgets import QLabel, QLineEdit, QPushButton
 
 from porescope.errors import PorescopeError
 from porescope.io import read_stack
+from porescope.layers.series import LABELS, THICKNESS, UNCERTAINTY
 from porescope.pipeline.layers import (
-    LABELS,
     MISFIT,
     SERIES,
-    THICKNESS,
-    UNCERTAINTY,
     Found,
     Layered,
     LayersParameters,
