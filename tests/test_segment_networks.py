@@ -369,7 +369,7 @@ def test_methods_and_weights_that_do_not_fit_are_refused(weights):
         ("unet", late, "choose the method unet-adjacent"),
         ("unet-adjacent", volume, "choose the method unet3d"),
         ("otsu", late, "No network segments by 'otsu'"),
-        ("late-fusion", "nonsense", "No weights 'nonsense' ship"),
+        ("late-fusion", "nonsense", "No weights 'nonsense' of kind"),
         ("late-fusion", "nonsense", "choose from: carbon-vacuum, gold-epoxy. Train"),
         ("unet", "nonsense", "No weights 'nonsense' for unet ship with Porescope. Train"),
         ("unet3d", "gold-epoxy", "for unet3d ship with Porescope, but for unet-adjacent, early-f"),

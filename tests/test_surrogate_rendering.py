@@ -150,7 +150,7 @@ def test_too_few_layers_are_refused(surrogate):
 
 
 def test_names_and_files_that_are_no_surrogate_are_refused(tmp_path):
-    with pytest.raises(PorescopeError, match=r"no weights 'nothing'.*default"):
+    with pytest.raises(PorescopeError, match=r"No weights 'nothing'.*default"):
         load_surrogate("nothing")
     with pytest.raises(PorescopeError, match="Cannot read"):
         load_surrogate(tmp_path / "none.safetensors")

@@ -8,35 +8,23 @@ import pytest
 from porescope import Stack
 from porescope.cli import main
 from porescope.errors import PorescopeError
-from porescope.geometry import boolean_model, hierarchical_leveled_wave
+from porescope.geometry import boolean_model
 from porescope.io import read_stack, read_voltages, write_stack
 from porescope.pipeline.simulation import SimulationParameters, simulate_stack
+from simulated_gold import porous_gold, signals
 
 pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="module")
 def gold():
-    labels = hierarchical_leveled_wave(
-        (110, 64, 64), spacing_nm=1.0, wavelengths_nm=(107.0, 12.7), solid_fractions=(0.36, 0.36),
-        waves=60, seed=5,
-    )  # fmt: skip
-    return Stack(labels.astype(np.uint8), (2.5,) * 3, is_labels=True)
+    return porous_gold()
 
 
 def asked(**given):
     return SimulationParameters(
         **({"slices": 2, "deviation_nm": 0.0, "surrogate": "auto", "probe_nm": 0.0} | given)
     )
-
-
-def signals(simulated):
-    """Return what the pixels signal, from the factors that are told."""
-    return [
-        (np.asarray(stack.data, float) - stack.metadata["grey_of_no_signal"])
-        / stack.metadata["grey_per_signal"]
-        for stack in simulated.images
-    ]
 
 
 def test_images_and_their_noise_are_those_of_monte_carlo(gold):
@@ -112,7 +100,7 @@ def test_the_command_writes_what_monte_carlo_writes(tmp_path, gold, capsys):
         ),
         ({"materials": "0=gold, 1=epoxy"}, "fit the materials"),
         ({"surrogate": "default"}, "default knows 0=vacuum, 1=carbon"),
-        ({"surrogate": "nothing"}, "no weights 'nothing'"),
+        ({"surrogate": "nothing"}, "No weights 'nothing'"),
         ({"beam_kv": (2.0, 3.0)}, "know 1, 2, 4 kV, not 3.0 kV"),
         ({"detector": "SE"}, "detector all-BSE, not SE|secondary electrons epoxy"),
         ({"detector": "EsB"}, "detector all-BSE, not EsB"),

@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from porescope.adapt.guard import Moved, edges_moved, first_slices
 from porescope.errors import PorescopeError
 from porescope.imaging.noise import slice_random
-from porescope.learn.parameters import WeightsOf
 from porescope.learn.tiles import tiles
 from porescope.segment.levels import Levels, levels_of
 from porescope.stack import ROWS, Stack
@@ -232,19 +231,19 @@ def adapted(
             )
     levels = levels_of(stack, progress, cancel)
 
-    def changed(image: NDArray[np.float32], index: int) -> NDArray[np.float32]:
-        return adaptation.change(levels.apply(image), beam_kv, seed, index)
+    def changed(shares: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+        return adaptation.change(shares, beam_kv, seed, index)
 
     looked_at = first_slices(stack)
     before = [levels.apply(stack.image(index)) for index in looked_at]
-    moved = edges_moved(before, [changed(stack.image(index), index) for index in looked_at])
+    moved = edges_moved(before, list(map(changed, before, looked_at)))
     moved.check()
 
     dtype = np.dtype(settings.dtype)
     limits = np.iinfo(dtype) if dtype.kind in "ui" else None
 
     def grey(image: NDArray[np.float32], index: int) -> NDArray[np.float32]:
-        made = wanted.dark + (wanted.bright - wanted.dark) * changed(image, index)
+        made = wanted.dark + (wanted.bright - wanted.dark) * changed(levels.apply(image), index)
         return made if limits is None else np.clip(np.rint(made), limits.min, limits.max)
 
     made = stack.with_data(stack.data.astype(np.float32)).map_slices(grey)
@@ -269,18 +268,9 @@ def load_adaptation(name: str | Path, device: str = "auto") -> Adaptation:
         If there are no such weights, or the file is none of an adaptation.
     """
     from porescope.learn.device import torch_device
-    from porescope.learn.weights import shipped
+    from porescope.learn.weights import find_weights
 
-    path = Path(name)
-    if path.suffix != ".safetensors":
-        path = shipped(f"{KIND}-{name}")
-        if not path.exists():
-            names = ", ".join(WeightsOf(KIND).names()) or "none"
-            raise PorescopeError(
-                f"No weights {str(name)!r} of an adaptation ship with Porescope, but these: "
-                f"{names}. Train your own with porescope train adaptation, and give the "
-                ".safetensors file."
-            )
+    path = find_weights(KIND, name)
     stamp = path.stat().st_mtime_ns if path.exists() else 0
     return _loaded(path.absolute(), stamp, torch_device(device))
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from porescope.errors import PorescopeError
 from porescope.files import write_beside
+from porescope.learn.parameters import WeightsOf
 from porescope.learn.safe_files import opened
 
 if TYPE_CHECKING:
@@ -178,6 +179,33 @@ def shipped(name: str) -> Path:
         Such as ``"interpolation"``.
     """
     return Path(__file__).parents[1] / "weights" / f"{name}.safetensors"
+
+
+def find_weights(kind: str, name: str | Path) -> Path:
+    """Return the path of weights: a file ending in ``.safetensors``, or some that ship.
+
+    Parameters
+    ----------
+    kind : str
+        ``"segmentation"``, ``"surrogate"`` or ``"adaptation"``.
+    name : str or Path
+
+    Raises
+    ------
+    PorescopeError
+        If no such weights ship.
+    """
+    path = Path(name)
+    if path.suffix == ".safetensors":
+        return path
+    path = shipped(f"{kind}-{name}")
+    if not path.exists():
+        names = ", ".join(WeightsOf(kind).names()) or "there are none"
+        raise PorescopeError(
+            f"No weights {str(name)!r} of kind {kind} ship with Porescope; choose from: {names}. "
+            f"Train your own with porescope train {kind}, and give the .safetensors file."
+        )
+    return path
 
 
 def shipped_names(prefix: str = "") -> list[str]:

@@ -16,9 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from porescope.errors import PorescopeError
-from porescope.learn.parameters import WeightsOf
 from porescope.learn.precision import channels_last
-from porescope.learn.weights import Card, load_weights, read_card, shipped
+from porescope.learn.weights import Card, find_weights, load_weights, read_card
 from porescope.segment.networks import (
     Ensemble,
     IntermediateFusion,
@@ -189,15 +188,7 @@ def load_segmentation(name: str | Path) -> tuple[Segmentation, Card]:
     PorescopeError
         If there are no such weights, or the file is none of a segmentation.
     """
-    path = Path(name)
-    if path.suffix != ".safetensors":
-        path = shipped(f"{KIND}-{name}")
-        if not path.exists():
-            names = ", ".join(WeightsOf(KIND).names())
-            raise PorescopeError(
-                f"No weights {str(name)!r} ship with Porescope; choose from: {names}. "
-                "Train your own with porescope train segmentation, and give the .safetensors file."
-            )
+    path = find_weights(KIND, name)
     return _load(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 

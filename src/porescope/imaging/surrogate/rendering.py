@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from porescope.imaging.surrogate.networks import Network
 
 NAME = "surrogate/1"
-PREFIX = "surrogate-"
+KIND = "surrogate"
 """Of files of weights that ship."""
 MARGIN_PX = 24
 """What a network is shown around an image; beyond the sample's sides it is mirrored."""
@@ -199,7 +199,7 @@ def surrogate_names() -> list[str]:
     """Return the names of the weights that ship, of which ``"default"`` is one."""
     from porescope.learn.weights import shipped_names
 
-    return [name.removeprefix(PREFIX) for name in shipped_names(PREFIX)]
+    return [name.removeprefix(f"{KIND}-") for name in shipped_names(f"{KIND}-")]
 
 
 def load_surrogate(name: str | Path = "default", device: Device = "auto") -> Surrogate:
@@ -228,17 +228,9 @@ def load_surrogate(name: str | Path = "default", device: Device = "auto") -> Sur
     >>> field = extract_heightfield(primitives, plane_z=20.0)  # doctest: +SKIP
     >>> surrogate.render(field, beam_kv=2.0)["bse"]  # doctest: +SKIP
     """
-    from porescope.learn.weights import shipped
+    from porescope.learn.weights import find_weights
 
-    path = Path(name)
-    if path.suffix != ".safetensors":
-        names = surrogate_names()
-        if str(name) not in names:
-            raise PorescopeError(
-                f"There are no weights {str(name)!r} of a neural simulator; take "
-                f"{', '.join(names)}, or a file ending in .safetensors."
-            )
-        path = shipped(f"{PREFIX}{name}")
+    path = find_weights(KIND, name)
     stamp = path.stat().st_mtime_ns if path.exists() else 0
     return _loaded(path.absolute(), stamp, torch_device(device))
 

@@ -238,11 +238,10 @@ def _first_method(stacks: Sequence[Stack], parameters: OwnStackTraining) -> dict
 
 def _by_networks(weights: Path) -> dict[str, Any]:
     """Return how weights segment all voltages, as the step segment takes it."""
-    from porescope.learn.weights import shipped
+    from porescope.learn.weights import find_weights
     from porescope.segment.model import KIND, load_segmentation
 
-    if weights.suffix != ".safetensors":
-        weights = shipped(f"{KIND}-{weights}")
+    weights = find_weights(KIND, weights)
     settings = load_segmentation(weights)[0].settings
     method = settings.architecture if settings.joint else "late-fusion"
     return {"method": method, "weights": str(weights)}
