@@ -16,7 +16,8 @@ if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get(
     pytest.skip("widgets need a display", allow_module_level=True)
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, SpinBox
 
-from porescope.viewer.form import Form, label
+from porescope.viewer.form import Form, in_words, label
+from porescope.viewer.work import Message
 
 Length = Annotated[float, Field(gt=0)]
 
@@ -32,6 +33,11 @@ class Everything(Parameters):
     )
     region: tuple[int, int] | None = Field(None, description="from, to")
     file: Path | None = Field(None, description="which")
+    blur_px: float | None = Field(None, ge=0, description="how wide; off by default")
+    phases: tuple[int, ...] = Field((), description="which; all by default")
+    mark: int | None = Field(None, description="where. By default it is looked for, slice by slice")
+    leave_out: int | None = Field(None, ge=0, description="which, if any")
+    sizes: tuple[int, ...] = Field((3, 4), description="how large")
 
 
 EVERYTHING = Step("everything", "Does all.", Everything, lambda workspace, *_, **__: workspace)
@@ -110,3 +116,51 @@ def test_names_become_words_with_units():
     assert label("grid_nm") == "grid (nm)"
     assert label("interpolation") == "interpolation"
     assert label("solid_fraction") == "solid fraction"
+
+
+def test_an_empty_line_says_what_it_means_as_far_as_the_model_does(form):
+    told = {name: form[name].native.placeholderText() for name in ("blur_px", "phases", "mark")}
+    assert told == {
+        "blur_px": "off",
+        "phases": "all, or numbers: a, b, …",
+        "mark": "automatic",
+    }
+    assert form["leave_out"].native.placeholderText() == ""
+    assert form["region"].native.placeholderText() == "2 numbers: a, b, …"
+    assert form["sizes"].native.placeholderText() == "3, 4"
+
+
+def test_charging_is_off_by_default(qtbot):
+    form = Form(steps()["clean"].parameters)
+    assert form["charging_px"].native.placeholderText() == "off"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("Give each its own with beam_kv.", "Give each its own with beam (kV)."),
+        ("Give it with --spacing-nm Z,Y,X.", "Give it with spacing (nm) Z,Y,X."),
+        ("Lists need pixel_nm, a size (pixel_nm)", "Lists need pixel (nm), a size (pixel (nm))"),
+        *[(kept, kept) for kept in ("'beam_kv'", "/data/beam_kv/x_nm.tif", "my_stack", "a-nm.tif")],
+    ],
+)
+def test_errors_name_parameters_as_the_form_does(said, words):
+    assert in_words(PorescopeError(said)) == words
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"leave_out": "x"}, "Step everything: leave out is 'x', but must be a whole number."),
+        ({"depth_nm": -1}, "Step everything: depth (nm) is -1, but must be above 0."),
+        ({"region": ("leave_out", 1)}, "value 1 of region is 'leave_out'"),
+        ({"spacing_nm": (1, "two", 3)}, "value 2 of spacing (nm) is 'two'"),
+    ],
+)
+def test_what_a_form_refuses_is_named_by_its_label(qtbot, values, sentence):
+    line = Message()
+    qtbot.addWidget(line)
+    with pytest.raises(PorescopeError) as refused:
+        EVERYTHING.parse(values)
+    line.say(refused.value)
+    assert sentence in line.text()

@@ -182,7 +182,7 @@ def test_a_result_inherits_where_it_lies_and_shows_its_numbers(qtbot, dummy_pane
 
 def test_a_parameter_out_of_bounds_is_refused_before_anything_runs(qtbot, dummy_panel):
     dummy_panel.form["depth_nm"].value = "-3"
-    assert "depth_nm is '-3'" in run(qtbot, dummy_panel)
+    assert "depth (nm) is '-3'" in run(qtbot, dummy_panel)
 
 
 def test_images_are_chosen_by_rising_voltage_hidden_or_not_and_a_choice_is_kept(qtbot, session):

@@ -6,6 +6,7 @@ that a form refuses what a recipe refuses, in the same words.
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -25,10 +26,11 @@ from magicgui.widgets import (
     SpinBox,
     Widget,
 )
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from qtpy.QtWidgets import QComboBox, QSizePolicy
 
+from porescope.errors import PorescopeError
 from porescope.learn.parameters import WeightsOf
 from porescope.stack import Region
 from porescope.viewer.paths import ask_file
@@ -43,6 +45,12 @@ UNITS = {
     "s": "s",
     "percent": "%",
 }
+NAME_WITH_UNIT = re.compile(
+    r"(?<![^ (])(--[a-z-]+-|[a-z_]+_)(" + "|".join(UNITS) + r")(?=[,;.:)]*(?: |$))"
+)
+"""A parameter as Python or the command line has it, standing free in a sentence."""
+BY_DEFAULT = re.compile(r"(?:^|[;,.] )([^;,.]+) by default")
+"""What the description of a parameter says about leaving it empty."""
 LARGEST = 2**31 - 1
 Regions = tuple[Region, ...]
 
@@ -169,6 +177,25 @@ def label(name: str) -> str:
     return " ".join([*words, last])
 
 
+def in_words(error: PorescopeError) -> str:
+    """Return what went wrong with the labels of parameters in place of their names.
+
+    Examples
+    --------
+    >>> in_words(PorescopeError("A stack tells no beam voltage; give it with beam_kv."))
+    'A stack tells no beam voltage; give it with beam (kV).'
+    """
+    text = NAME_WITH_UNIT.sub(_labelled, str(error))
+    if isinstance(error.__cause__, ValidationError):
+        for name in error.__cause__.errors()[0]["loc"][:1]:
+            text = re.sub(rf"\b{name}\b", label(str(name)), text, count=1)
+    return text
+
+
+def _labelled(found: re.Match[str]) -> str:
+    return label(found[0].removeprefix("--").replace("-", "_"))
+
+
 def _widget(name: str, field: FieldInfo) -> Widget:
     kind = _plain(field.annotation)
     options = {"name": name, "label": label(name), "tooltip": field.description}
@@ -246,14 +273,20 @@ def _parts(text: str) -> list[str | None]:
 
 
 def _hint(kind: Any, field: FieldInfo) -> str:
-    free = not field.is_required()
+    """Return what an empty line means, as far as the model says so, and what else goes there."""
     if kind == Regions:
         return "none, or boxes: a, b, c, d; …"
-    if _is_tuple(kind):
-        parts = get_args(kind)
-        numbers = "numbers" if ... in parts else f"{len(parts)} numbers"
-        return f"automatic, or {numbers}: a, b, …" if free else f"{numbers}: a, b, …"
-    return "automatic" if free else ""
+    given = None if field.is_required() else field.get_default(call_default_factory=True)
+    if text := _text(given):
+        return text
+    told = field.description or ""
+    found = BY_DEFAULT.search(told)
+    empty = found[1] if found else "automatic" if "default" in told.lower() else ""
+    if not _is_tuple(kind):
+        return empty
+    parts = get_args(kind)
+    numbers = "numbers" if ... in parts else f"{len(parts)} numbers"
+    return f"{empty}, or {numbers}: a, b, …" if empty else f"{numbers}: a, b, …"
 
 
 def _text(value: Any) -> str:

@@ -27,6 +27,7 @@ from porescope.pipeline.jobs import Job
 from porescope.pipeline.project import RESULTS, ProjectLock, Taken, next_number
 from porescope.pipeline.run import Report
 from porescope.tracking import Cancel
+from porescope.viewer.form import in_words
 from porescope.viewer.temporary import TemporaryFolder, remove_abandoned
 
 Task = Callable[[Report, Cancel], Any]
@@ -312,7 +313,7 @@ class Message(QLabel):
         """Show a sentence, an error in red, or nothing."""
         wrong = isinstance(told, PorescopeError) and not isinstance(told, Cancelled)
         self.setStyleSheet(f"color: {ERROR_COLOUR};" if wrong else "")
-        self.setText("" if told is None else str(told))
+        self.setText(in_words(told) if isinstance(told, PorescopeError) else told or "")
         self.setVisible(told is not None)
 
 
