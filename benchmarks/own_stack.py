@@ -99,7 +99,7 @@ def against_truth(out: Path, truth: Path) -> str:
     solid = np.asarray(read_stack(truth).data) > 0
     found = [
         scores(np.asarray(read_stack(out / name).data) > 0, solid)["MP"]
-        for name in ("labels-before.ome.zarr", "labels.ome.zarr")
+        for name in ("labels-before.ome.zarr", "labels-after.ome.zarr")
     ]
     fell = "fell" if found[1] < found[0] else "did not fall"
     return f"| MP %, against the truth | {found[0]:.3f} | {found[1]:.3f} | {fell} |"

@@ -126,7 +126,7 @@ def test_the_verdict_says_what_fell_and_what_did_not():
     told = verdict(
         {"tpcf": 0.2, "lpf": 0.1, "diameter": float("nan"), "misfit": 1.0},
         {"tpcf": 0.1, "lpf": 0.095, "diameter": float("nan"), "misfit": 1.5},
-    ).findings()
+    ).findings()[1:]
     assert told[0].endswith("two-point correlation fell from 0.2 to 0.1.")
     assert told[1].endswith("lineal path fell from 0.1 to 0.095, by less than its uncertainty.")
     assert told[2].endswith("did not fall: 1 before, 1.5 after.")
@@ -136,6 +136,20 @@ def test_the_verdict_says_what_fell_and_what_did_not():
     assert any("1.20 % of the voxels are of another phase" in each for each in told)
     reason = verdict({}, {}, no_check="No weights fit.").findings()
     assert "There is no physics check: No weights fit." in reason
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "new"),
+    [(1.0, 0.9, True), (1.0, 1.0, False), (1.0, 1.5, False), (None, None, True)],
+)
+def test_the_first_segmentation_stays_unless_the_new_one_explains_the_images_better(
+    before, after, new
+):
+    misfit = [{} if each is None else {"misfit": each} for each in (before, after)]
+    made = verdict(*misfit)
+    assert made.better is new
+    kept = "the new segmentation" if new else "the first segmentation"
+    assert made.findings()[0].startswith(f"labels.ome.zarr is {kept}")
 
 
 torch = pytest.importorskip("torch")
@@ -209,6 +223,30 @@ def test_the_loop_leads_from_a_stack_to_its_segmentation(own, finished, tmp_path
     assert (tmp_path / "more/own-stack.json").exists()
     with pytest.raises(PorescopeError, match="holds finished weights"):
         learn(own, out)
+
+
+@pytest.mark.parametrize(
+    ("misfits", "trusted", "method"),
+    [((2.0, 1.0), "after", "late-fusion"), ((1.0, 2.0), "before", "kmeans")],
+)
+def test_labels_and_recipe_are_of_the_segmentation_that_explains_the_images(
+    own, finished, tmp_path, monkeypatch, misfits, trusted, method
+):
+    out = shutil.copytree(finished[0], tmp_path / "out")
+    shutil.rmtree(out / "labels.ome.zarr")
+    for name in ("segmentation.safetensors", "measures-before.json", "measures-after.json"):
+        (out / name).unlink()
+    left = iter(misfits)
+    monkeypatch.setattr(
+        loop, "measured", lambda *_, **__: {"solid_fraction": 0.4, "misfit": next(left)}
+    )
+    learn(own, out)
+    np.testing.assert_array_equal(
+        read_stack(out / "labels.ome.zarr").data,
+        read_stack(out / f"labels-{trusted}.ome.zarr").data,
+    )
+    steps = {step.name: parameters for step, parameters in read_recipe(out / "recipe.yaml").steps}
+    assert steps["segment"].method == method
 
 
 def test_generated_images_have_the_voltage_pixels_slices_and_levels_of_the_stack(finished):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from porescope.errors import PorescopeError
-from porescope.files import replacing
+from porescope.files import replacing, write_beside
 from porescope.learn.parameters import STOP
 from porescope.pipeline.own_stack.brightness import Brightness, brightness_of
 from porescope.pipeline.own_stack.parameters import OwnStackTraining
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 FILE = "segmentation.safetensors"
 ASKED, STRUCTURE = "own-stack.json", "structure.json"
-BEFORE, AFTER, TRAINING = "labels-before.ome.zarr", "labels.ome.zarr", "training"
+BEFORE, AFTER, TRAINING = "labels-before.ome.zarr", "labels-after.ome.zarr", "training"
+LABELS = "labels.ome.zarr"
+"""The one of both that is to be trusted."""
 STAGES = (
     "first segmentation",
     "measuring ligaments",
@@ -69,8 +71,9 @@ def train_on_own_stack(
         Aligned stack, folder with one a voltage, or result of a recipe.
     out : Path
         Folder, in which a loop that was stopped goes on. It gets ``segmentation.safetensors``,
-        ``labels.ome.zarr``, ``labels-before.ome.zarr``, ``report.html``, a ``recipe.yaml`` that
-        segments other such stacks, and what each stage made. A file named ``stop`` in it ends each
+        ``labels-before.ome.zarr`` and ``labels-after.ome.zarr``, the one to be trusted as
+        ``labels.ome.zarr`` too, ``report.html``, a ``recipe.yaml`` that segments other such stacks
+        as that one was, and what each stage made. A file named ``stop`` in it ends each
         training after the epoch it is in.
     parameters : OwnStackTraining
     report, cancel : callables, optional
@@ -124,14 +127,18 @@ def train_on_own_stack(
     verdict = Verdict(
         measures[0], measures[1], share_moved(before, after, cancel), (misplaced[0], misplaced[1])
     )
-    recipe = _recipe(path, {**then, "weights": str(out / FILE)}, parameters, stacks)
+    learned = {**then, "weights": str(out / FILE)}
+    recipe = _recipe(path, learned if verdict.better else how, parameters, stacks)
     made = Workspace(
         inputs=(path,),
         images=tuple(stacks),
-        labels=after,
-        maps={"labels before": before},
-        scores=verdict.after,
+        labels=after if verdict.better else before,
+        maps={"labels before": before, "labels after": after},
+        scores=verdict.after if verdict.better else verdict.before,
     )
+    if not (out / LABELS).exists():
+        with write_beside(out / LABELS) as beside:
+            shutil.copytree(out / (AFTER if verdict.better else BEFORE), beside)
     write_verdict(out, recipe, made, verdict, [_told(how, waves), *notes])
     for name in (Path(FILE).with_suffix(".json").name, FILE):
         with replacing(out / name) as beside:
