@@ -89,15 +89,29 @@ def to_layer_data(stack: Stack, name: str, **attributes: Any) -> LayerData:
 
 def contrast_limits(data: Any) -> tuple[float, float]:
     """Return grey values to show as black and white, from the first, middle and last slice only."""
-    count, rows, columns = data.shape
-    stride = max(1, math.isqrt(3 * rows * columns // SAMPLED_PIXELS))
-    planes = [np.asarray(data[z, ::stride, ::stride]) for z in {0, count // 2, count - 1}]
-    values = np.concatenate([plane.ravel() for plane in planes]).astype(np.float64)
-    values = values[np.isfinite(values)]
+    values = _sampled(data)
     if not values.size:
         return 0.0, 1.0
     low, high = (float(value) for value in np.percentile(values, (0.2, 99.8)))
     return (low, high) if high > low else (low, low + 1.0)
+
+
+def looks_like_mask(layer: Layer) -> bool:
+    """Whether an image is 0 and one other value, in the slices that are looked at."""
+    from napari.layers import Image
+
+    if not isinstance(layer, Image) or not is_stack(layer):
+        return False
+    values = np.unique(_sampled(released(layer.data)))
+    return len(values) == 2 and values[0] == 0 and values[1] in (1, 255)
+
+
+def _sampled(data: Any) -> np.ndarray:
+    count, rows, columns = data.shape
+    stride = max(1, math.isqrt(3 * rows * columns // SAMPLED_PIXELS))
+    planes = [np.asarray(data[z, ::stride, ::stride]) for z in {0, count // 2, count - 1}]
+    values = np.concatenate([plane.ravel() for plane in planes]).astype(np.float64)
+    return values[np.isfinite(values)]
 
 
 def map_layer(stack: Stack, name: str) -> LayerData:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,14 +43,16 @@ from porescope.viewer.layers import (
     phase_colours,
     to_layer_data,
 )
+from porescope.viewer.live_preview import slice_at_slider
 from porescope.viewer.panels import Panel
 from porescope.viewer.paths import with_choosers
-from porescope.viewer.work import Session, in_process
+from porescope.viewer.work import Message, Session, hear, in_process
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
+ENERGY = "energy"
 THICKNESS_COLOURS, UNCERTAINTY_COLOURS, MISFIT_COLOURS = "viridis", "magma", "inferno"
 MISFIT_SHOWN = 4.0
 """Deviation, as a square in units of the noise, that is shown brightest."""
@@ -74,6 +77,9 @@ class LayersPanel(Panel):
         line, draw, several = self.form.regions()["bare"]
         self._boxes = Boxes(viewer, "bare substrate", line, several, COLOURS[0])
         draw.changed.connect(self.guarded(self._draw))
+        self.energy = Message()
+        self.column.insertWidget(3, self.energy)
+        hear(self, viewer.dims.events.point, self._tell_energy)
         self.simulate = QPushButton("Simulate a series")
         self.simulate.setToolTip("Layers of known thickness, with the materials above.")
         self.simulate.clicked.connect(self.guarded(self.simulate_series))
@@ -150,15 +156,26 @@ class LayersPanel(Panel):
         energies, rows, columns = self._series.data.shape
         self.viewer.dims.ndisplay = 2
         self.viewer.reset_view()
-        low, high = self._series.metadata[CHANNEL]["beam_kv"]
+        low, *_, high = self._series.metadata[CHANNEL]["beam_kv"]
         self.runner.say(
             f"{energies} energies from {low:g} to {high:g} keV, {rows} × {columns} pixels."
         )
+        self._tell_energy()
+
+    def _tell_energy(self, event: Any = None) -> None:
+        """Say which image the slider shows; energies need not lie evenly."""
+        told = None
+        if self._series is not None and self._series in self.viewer.layers:
+            with suppress(PorescopeError):  # the slider stands beyond the series, in the layers
+                index = slice_at_slider(self.viewer, self._series)
+                told = f"Slider: {self._series.metadata[CHANNEL]['beam_kv'][index]:g} keV"
+        self.energy.say(told)
 
     def _draw(self) -> None:
         if self._series is None or self._series not in self.viewer.layers:
             raise PorescopeError("Choose a series first; the box is drawn on it.")
         self._boxes.draw(self._series)
+        self.runner.say("Drawn in the middle: move it to where no layer lies on the substrate.")
 
     def _show(self, result: tuple[Found, list[Layer]]) -> Iterator[None]:
         found, layers = result
@@ -181,10 +198,10 @@ def _series_layer(path: Path, beam_kv: Any = None) -> LayerData:
         "scale": (step, *(series.pixel_nm or (1.0, 1.0))),
         "translate": (float(energies[0]), 0.0, 0.0),
         "units": ("nm",) * 3,
-        "axis_labels": AXES,
+        "axis_labels": (ENERGY, *AXES[ROWS:]),
         "colormap": "gray",
         "contrast_limits": contrast_limits(series.signals),
-        "metadata": {CHANNEL: {"beam_kv": (float(energies[0]), float(energies[-1]))}},
+        "metadata": {CHANNEL: {"beam_kv": [float(kv) for kv in energies]}},
     }
     return series.signals, attributes, "image"
 

@@ -54,6 +54,7 @@ from porescope.viewer.layers import (
     is_map,
     is_stack,
     label_features,
+    looks_like_mask,
     made_layers,
     marks_layer,
 )
@@ -77,6 +78,7 @@ MISSING = {
     "labels": "There are no labels yet; segment first, or choose some above.",
 }
 """What to do where there is nothing for a step to work on."""
+AS_LABELS = "If it is one, right-click it in the list of layers and choose Convert to Labels."
 ON_FIRST_SLICE = {
     ("align", "region"): "what stays the same, such as a fiducial",
     ("positions", "region"): "what to compare, without the fiducial",
@@ -244,7 +246,7 @@ class LoadPanel(Panel):
     def open_sample(self) -> None:
         """Show the stacks that come with Porescope, and hidden, how they really are."""
         if not self.runner.running:
-            self.runner.start(lambda report, cancel: made_layers(gold_with_truth()), self._show)
+            self._load(lambda: made_layers(gold_with_truth()))
 
     def run(self) -> None:
         """Read with the numbers filled in."""
@@ -252,17 +254,22 @@ class LoadPanel(Panel):
         texts = [line.text() for line in self._lines]
         if self._told is not None and texts == self._told[0]:
             layers = self._told[1]
-            self.runner.start(lambda report, cancel: layers, self._show)
+            self._load(lambda: layers)
             return
         spacing_nm = tuple(number(line, f"voxel size {axis}") for axis, line in self._axes)
         # A folder of voltages shows several energies, which are not for changing.
         beam_kv = None if "," in texts[-1] else number(self.beam_kv, "beam energy")
         given: Any = spacing_nm if any(spacing_nm) else None
-        self.runner.start(
-            lambda report, cancel: made_layers(read_layers(path, given, beam_kv)),
-            self._show,
-            self._point_out,
-        )
+        self._load(lambda: made_layers(read_layers(path, given, beam_kv)))
+
+    def _load(self, opened: Callable[[], list[Layer]]) -> None:
+        """Show layers, and tell which may be meant as labels."""
+
+        def task(report: Report, cancel: Cancel) -> tuple[list[Layer], list[Layer]]:
+            layers = opened()
+            return layers, list(filter(looks_like_mask, layers))
+
+        self.runner.start(task, lambda result: self._show(*result), self._point_out)
 
     @property
     def _axes(self) -> list[tuple[str, QLineEdit]]:
@@ -303,13 +310,17 @@ class LoadPanel(Panel):
                 told = str(error).partition(";")[0]
                 self.runner.say(PorescopeError(f"{told}; fill in Voxel (nm) {axes} above."))
 
-    def _show(self, layers: list[Layer]) -> Iterator[None]:
+    def _show(self, layers: list[Layer], masks: list[Layer]) -> Iterator[None]:
         shown = yield from self.show_each(layers)
         visible = next((layer for layer in shown if layer.visible), None)
         if visible is not None:  # not the truth, which lies hidden on top
             self.viewer.layers.selection.active = visible
         told = [f"{each.name}{' as labels' * isinstance(each, Labels)}" for each in shown]
-        self.runner.say(f"Loaded {', '.join(told)}.")
+        said = f"Loaded {', '.join(told)}."
+        if masks:
+            names = ", ".join(layer.name for layer in masks)
+            said += f" {names}: black and white only, like a mask. {AS_LABELS}"
+        self.runner.say(said)
         self._told = None
         self._asked = None
 

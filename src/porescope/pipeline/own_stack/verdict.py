@@ -98,8 +98,8 @@ class Verdict:
         Anisotropy errors have no say. On stacks whose truth was known they fell where the
         segmentation got worse, and the misfit did not.
         """
-        before, after = (of.get("misfit") for of in (self.before, self.after))
-        return not (_known(before) and _known(after)) or after < before
+        known = all(_known(of.get("misfit")) for of in (self.before, self.after))
+        return not known or bool(self.after["misfit"] < self.before["misfit"])
 
     def scores(self) -> dict[str, float]:
         """Return the errors of both by name, as far as they are known."""

@@ -15,11 +15,14 @@ from porescope.pipeline.catalogue.segment import MATTERS, SCRIBBLES, SegmentPara
 from porescope.pipeline.step import Parameters
 from porescope.viewer.annotate.annotation_layers import BRUSH_PX, PORE, SOLID, new_scribbles
 from porescope.viewer.choices import layer_named, offer
-from porescope.viewer.layers import CHANNEL, SOLID_COLOUR, from_layer, phase_colours
+from porescope.viewer.layers import CHANNEL, KEY, SOLID_COLOUR, from_layer, phase_colours
 from porescope.viewer.learn.segmentation import Preview, Question
 from porescope.viewer.live_preview import LivePreview, slice_at_slider
 from porescope.viewer.panels import StepPanel
 from porescope.viewer.paths import in_a_row
+from porescope.viewer.work import Message
+
+UNALIGNED = "These were not aligned here: if they do not lie on one another, Register first."
 
 
 class SegmentPanel(StepPanel):
@@ -38,6 +41,9 @@ class SegmentPanel(StepPanel):
         rows.addRow(in_a_row(self.paint_pore, self.paint_solid))
         for offset, widget in enumerate((self.scribbled, self.live)):
             self.column.insertWidget(3 + offset, widget)
+        self.aligned = Message()
+        self.column.insertWidget(2, self.aligned)
+        self.images.itemChanged.connect(self._tell_unaligned)
         self.paint_pore.clicked.connect(lambda: self._paint(PORE))
         self.paint_solid.clicked.connect(lambda: self._paint(SOLID))
 
@@ -64,6 +70,7 @@ class SegmentPanel(StepPanel):
         offer(self.scribbles, names, self.scribbles.currentText())
         self._follow_scribbles()
         self.live.follow_layers()
+        self._tell_unaligned()
 
     def run(self) -> None:
         """Segment the whole stacks; the preview ends."""
@@ -84,6 +91,12 @@ class SegmentPanel(StepPanel):
     def _method(self) -> str:
         method: str = self.form["method"].value
         return method
+
+    def _tell_unaligned(self, event: Any = None) -> None:
+        """Remind of Register where several voltages were neither aligned nor simulated in place."""
+        chosen = [self.viewer.layers[name] for name in self.chosen_images()]
+        remind = len(chosen) > 1 and not any(map(_lies_still, chosen))
+        self.aligned.say(UNALIGNED if remind else None)
 
     def _show_fields(self, event: Any = None) -> None:
         """Show the fields that matter for the method."""
@@ -154,6 +167,15 @@ class SegmentPanel(StepPanel):
         layers, scribbles = self.viewer.layers, self._scribbles()
         if scribbles is not None:
             layers.move(layers.index(shown), layers.index(scribbles))
+
+
+def _lies_still(layer: Layer) -> bool:
+    """Whether a layer is known to lie where it should."""
+    return any(
+        entry["step"] == "align"
+        or (entry["step"] == "simulate" and not entry["parameters"].get("drift_px"))
+        for entry in layer.metadata.get(KEY, {}).get("history", ())
+    )
 
 
 def _look(image: Layer) -> tuple[dict[str, Any], str]:
