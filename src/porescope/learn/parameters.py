@@ -28,19 +28,10 @@ class WeightsOf:
     others: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
-        """Return what may be said: but for weights that others by that name bring along."""
+        """Return what may be said."""
         from porescope.learn.weights import shipped_names
 
-        prefix = f"{self.kind}-"
-        shipped = [name.removeprefix(prefix) for name in shipped_names(prefix)]
-        return [
-            *self.others,
-            *(
-                name
-                for name in shipped
-                if not any(name.startswith(f"{other}-") for other in shipped)
-            ),
-        ]
+        return [*self.others, *shipped_names(self.kind)]
 
 
 class TrainingParameters(BaseModel):

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict
 
 from porescope.errors import PorescopeError
 from porescope.files import write_beside
-from porescope.learn.parameters import WeightsOf
 from porescope.learn.safe_files import opened
 
 if TYPE_CHECKING:
@@ -200,7 +199,7 @@ def find_weights(kind: str, name: str | Path) -> Path:
         return path
     path = shipped(f"{kind}-{name}")
     if not path.exists():
-        names = ", ".join(WeightsOf(kind).names()) or "there are none"
+        names = ", ".join(shipped_names(kind)) or "there are none"
         raise PorescopeError(
             f"No weights {str(name)!r} of kind {kind} ship with Porescope; choose from: {names}. "
             f"Train your own with porescope train {kind}, and give the .safetensors file."
@@ -208,6 +207,8 @@ def find_weights(kind: str, name: str | Path) -> Path:
     return path
 
 
-def shipped_names(prefix: str = "") -> list[str]:
-    """Return the names of weights that come with Porescope and begin with a prefix."""
-    return sorted(path.stem for path in shipped("").parent.glob(f"{prefix}*.safetensors"))
+def shipped_names(kind: str) -> list[str]:
+    """Return the names of weights of a kind that ship, but for those that others bring along."""
+    paths = shipped("").parent.glob(f"{kind}-*.safetensors")
+    names = sorted(path.stem.removeprefix(f"{kind}-") for path in paths)
+    return [name for name in names if not any(name.startswith(f"{other}-") for other in names)]

@@ -199,7 +199,7 @@ def surrogate_names() -> list[str]:
     """Return the names of the weights that ship, of which ``"default"`` is one."""
     from porescope.learn.weights import shipped_names
 
-    return [name.removeprefix(f"{KIND}-") for name in shipped_names(f"{KIND}-")]
+    return shipped_names(KIND)
 
 
 def load_surrogate(name: str | Path = "default", device: Device = "auto") -> Surrogate:
