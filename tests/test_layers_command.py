@@ -71,7 +71,7 @@ def test_grey_values_are_told_by_a_bare_region(simulated, tmp_path):
 
 
 def test_layers_that_do_not_explain_the_series_are_told(simulated, tmp_path, capfd):
-    options = ("--method", "tikhonov", "--noise", "0.001", "--substrate", "gold")
+    options = ("--method", "tikhonov", "--noise", "0.001", "--substrate", "copper")
     assert run("layers", "find", simulated / "series.tif", *options, "--out", tmp_path / "f") == 0
     assert "check the bare region, materials" in capfd.readouterr().out
 
@@ -81,7 +81,7 @@ def test_layers_that_do_not_explain_the_series_are_told(simulated, tmp_path, cap
     [
         (("--materials", "gold, unobtainium"), "no material 'unobtainium'"),
         (("--thickest-nm", "15"), "greatest thickness"),
-        (("--beam-kv", "5,6,7"), "31 images but 3 beam energies"),
+        (("--beam-kv", "5,6,7"), "31 images but 3 beam energies known"),
         (("--bare", "0,99,0,99"), "does not lie in an image"),
         (("--method", "guess"), "method is 'guess'"),
         (("--model", "published", "--materials", "gold"), "published model"),

@@ -7,7 +7,9 @@ from porescope import PorescopeError
 from porescope.errors import Cancelled
 from porescope.layers import BEAM_KV, forward, invert, sample, simulate_series, solve
 from porescope.layers.forward import layer_model
+from porescope.layers.inversion import share_far
 from porescope.layers.neighbours import divergence, gradient, smooth
+from porescope.layers.noise import noise_between
 from porescope.layers.tikhonov import Problem, fit, tables
 
 
@@ -58,6 +60,54 @@ def test_noise_is_estimated():
     series = simulate_series(sample("train", 0, "plates", (48, 48)), noise=0.03)
     for method in ("tikhonov", "neighbours"):
         assert solve(series.signals, series.beam_kv, method).noise == pytest.approx(0.03, rel=0.15)
+
+
+@pytest.mark.parametrize("noise", [0.005, 0.02, 0.05])
+@pytest.mark.parametrize("kind", ["perlin-smooth", "gratings", "terraces"])
+def test_neighbours_tell_the_noise_of_any_layers(kind, noise):
+    series = simulate_series(sample("validation", 1, kind), noise=noise)
+    assert noise_between(series.signals.astype(float)) == pytest.approx(noise, rel=0.1)
+
+
+def test_neighbours_that_were_blurred_together_tell_the_noise_that_is_left():
+    signals = 0.3 * (1 + 0.02 * np.random.default_rng(0).standard_normal((9, 99, 99)))
+    between_rows = (signals[:, 1:] + signals[:, :-1]) / 2
+    left = 0.02 / 2**0.5
+    assert noise_between(between_rows) == pytest.approx(left, rel=0.05)
+
+
+@pytest.mark.parametrize("method", ["network", "neighbours", "tikhonov"])
+def test_what_layers_do_not_explain_is_not_taken_for_noise(method):
+    truth = sample("train", 0, "plates", (48, 48))
+    series = simulate_series(truth, noise=0.01)
+    well = solve(series.signals, series.beam_kv, method)
+    thin = solve(series.signals, series.beam_kv, method, thickest_nm=truth.max(axis=(1, 2)) / 3)
+    other = solve(series.signals, series.beam_kv, method, model="published")
+    assert np.median(well.misfit) == pytest.approx(1, abs=0.15)
+    assert share_far(well.misfit, 31) < 0.01
+    for wrong in (thin, other):
+        assert wrong.noise == pytest.approx(0.01, rel=0.1)
+        assert share_far(wrong.misfit, 31) > 0.1
+    assert np.median(other.misfit) > 3
+
+
+def test_chance_alone_is_never_far():
+    chance = np.random.default_rng(0).chisquare(7, 100_000) / 7
+    assert share_far(chance, 7) < 1e-4
+    assert share_far(np.array([1.0, 9.0]), 7) == 0.5
+
+
+@pytest.mark.parametrize("beam_kv", [(10.0,), (8.0, 20.0)])
+@pytest.mark.parametrize("method", ["default", "network", "neighbours", "tikhonov"])
+def test_few_energies_do_not_make_sure(method, beam_kv):
+    truth = maps((48, 48))
+    series = simulate_series(truth, beam_kv, noise=0.02)
+    found = solve(series.signals, beam_kv, method)
+    assert found.noise == pytest.approx(0.02, rel=0.2)
+    assert np.median(found.misfit) < 1.5
+    if method in ("default", "neighbours"):
+        within = np.abs(found.thickness_nm - truth) < 2 * found.uncertainty_nm
+        assert (within.mean(axis=(1, 2)) > 0.9).all()
 
 
 def test_the_table_finds_the_lowest_of_several_minima():
@@ -116,13 +166,18 @@ GOOD = forward(maps((4, 4)))
     ("signals", "beams", "options", "said"),
     [
         (GOOD[:-1], BEAM_KV, {}, "30 images but 31 beam energies"),
+        (GOOD[:1], (5, 6), {}, "has 1 image but 2 beam energies"),
         (GOOD[0], BEAM_KV, {}, "energies, y, x"),
         (-GOOD, BEAM_KV, {}, "above 0"),
         (np.where(GOOD[3] == GOOD, np.nan, GOOD), BEAM_KV, {}, "8 keV holds values that are not"),
         (GOOD[:2], (5, 5), {}, "5 keV is there twice"),
         (GOOD, BEAM_KV, {"method": "magic"}, "no method"),
         (GOOD, BEAM_KV, {"noise": -1}, "share of the signal"),
-        (GOOD, BEAM_KV, {"thickest_nm": (15,)}, "each of the 2 layers"),
+        (GOOD, BEAM_KV, {"thickest_nm": (15,)}, "each of the 2 layers, not 15"),
+        (GOOD, BEAM_KV, {"thickest_nm": (15, 1e6)}, "at most 10000 nm"),
+        (GOOD, BEAM_KV, {"materials": ("silicon", "gold")}, "silicon on silicon cannot be seen"),
+        (GOOD, BEAM_KV, {"materials": ("gold", "gold")}, "gold on gold cannot be seen"),
+        (GOOD[:2, :2], (5, 9), {}, "2 images so small cannot tell the noise"),
         (GOOD, BEAM_KV, {"model": "published", "thickest_nm": (15, 500)}, "thicker than"),
     ],
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from porescope import PorescopeError
+from porescope.errors import PorescopeWarning
 from porescope.layers import invert, labels_from_thickness, layer_scores, sample, solve
 from porescope.layers.forward import BEAM_KV, layer_model
 from porescope.layers.parameters import NETWORK_NAMES, LayersTraining
@@ -97,12 +98,14 @@ def test_neighbours_decide_what_a_pixel_leaves_open_but_not_what_it_knows():
 def test_the_order_and_the_number_of_energies_do_not_matter():
     truth = flat(8, 60)
     reverse = ENERGIES[::-1].copy()
+    with pytest.warns(PorescopeWarning, match="sorted, from 5 to 35 keV"):
+        backwards = invert(series(truth, beam_kv=reverse), reverse, model="published")
     found = [
         solve(series(truth, beam_kv=energies), energies, model="published").thickness_nm
-        for energies in (ENERGIES, reverse, ENERGIES[::4])
+        for energies in (ENERGIES, ENERGIES[::4])
     ]
-    np.testing.assert_allclose(found[0], found[1], atol=0.05)
-    np.testing.assert_allclose(found[2], truth, atol=0.5)
+    np.testing.assert_allclose(found[0], backwards, atol=0.05)
+    np.testing.assert_allclose(found[1], truth, atol=0.5)
 
 
 @pytest.mark.parametrize("kind", ["perlin", "polygons"])
@@ -172,10 +175,6 @@ def test_what_the_network_cannot_do_is_said_or_done_otherwise():
     with pytest.raises(PorescopeError, match="two layers, not 3"):
         invert(signals, ENERGIES, "network", **layers)
     assert invert(signals, ENERGIES, **layers).shape == three.shape
-    few = ENERGIES[:3]
-    with pytest.raises(PorescopeError, match="Of 3 energies the noise cannot be told"):
-        invert(series(flat(5, 50), beam_kv=few), few, "network", model="published")
-    assert invert(series(flat(5, 50), beam_kv=few), few, model="published").shape == (2, 64, 64)
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORK_NAMES if name != "default"])

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from porescope.errors import PorescopeError
 from porescope.layers.forward import Model
+from porescope.layers.noise import believed
 
 NODES = 128
 COARSE = 5
@@ -163,19 +164,9 @@ class Evidence:
         signals : array of shape (energies, y, x)
             As the model gives them, above 0.
         noise : float, optional
-            Relative standard deviation; by default from what no layers can explain.
-
-        Raises
-        ------
-        PorescopeError
-            If the noise is to be told from too few energies.
+            Relative standard deviation; by default from what no layers can explain, of three
+            energies or more.
         """
-        left = len(signals) - 2
-        if noise is None and left < 2:
-            raise PorescopeError(
-                f"Of {len(signals)} energies the noise cannot be told; give it, or take the method "
-                "tikhonov."
-            )
         logs = torch.from_numpy(np.asarray(signals, np.float32)).flatten(1).log()
         logs -= torch.from_numpy(self.middle).float()[:, None]
         directions = torch.from_numpy(self.directions).float()
@@ -186,7 +177,7 @@ class Evidence:
             about = self._about(beside[some], len(signals))
             first = Pixels(points[some] / about, torch.tensor(about), beside[some])
             misfit = self.told(first).misfits.amin(dim=0) * about**2 + first.beside
-            noise = _deviation(misfit, left)
+            noise = believed(_deviation(misfit, len(signals) - 2), np.asarray(signals))
         noise = max(noise, STEADIEST)
         # The logarithm of a noisy signal lies lower, on average, by half its variance.
         points += directions.sum(dim=0) * (noise**2 / 2)

@@ -39,6 +39,10 @@ class Model(Protocol):
         """Of the layers, the lowest first."""
 
     @property
+    def substrate(self) -> Material:
+        """Below them all."""
+
+    @property
     def jumps(self) -> tuple[bool, ...]:
         """For each layer, whether the signal jumps where it begins."""
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from porescope.errors import PorescopeError
+from porescope.errors import PorescopeError, PorescopeWarning
 from porescope.imaging import Material
 from porescope.layers.forward import (
     MATERIALS,
     SUBSTRATE,
     Model,
+    bulk_signal,
     check_reach,
     checked_beam,
     layer_model,
 )
+from porescope.layers.noise import noise_between
 from porescope.layers.structures import THICKEST_NM
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
@@ -85,9 +89,15 @@ def methods() -> dict[str, Method]:
     return {"network": by_network, "neighbours": by_neighbours, "tikhonov": by_tikhonov}
 
 
-DEFAULT = "network, or neighbours where there are not two layers"
 FEWEST_ENERGIES = 4
-"""With less the network needs to be told the noise."""
+"""With less the network is too sure of itself."""
+DEFAULT = f"network, or neighbours where there are not two layers or {FEWEST_ENERGIES} energies"
+THICKEST_OF_ALL_NM = 10_000.0
+"""No electron of 50 keV comes back from deeper; more would only make volumes without end."""
+LEAST_CONTRAST = 1e-3
+"""Difference of back-scatter coefficients that no detector tells."""
+FAR = 5.0
+"""Standard deviations that a misfit is above chance only where something is wrong."""
 
 
 def invert(signals: ArrayLike, beam_kv: ArrayLike, method: str = "default", **options: Any) -> Any:
@@ -121,14 +131,15 @@ def solve(
         ``"tikhonov"``, each pixel by itself; ``"neighbours"``, with neighbouring pixels;
         ``"network"``, with a network that weighs them, for two layers; a file of weights that
         ``porescope train layers`` wrote; or ``"default"``: the network, or neighbours where there
-        are not two layers or too few energies to tell the noise.
+        are not two layers or less than four energies.
     model, materials, substrate : optional
         See :func:`~porescope.layers.forward`.
     thickest_nm : sequence of floats, optional
-        What each layer cannot exceed, the lowest first.
+        What each layer cannot exceed, the lowest first; at most 10,000.
     noise : float, optional
-        Standard deviation of a signal as a share of it, such as 0.02; estimated from what the
-        model does not explain if left out.
+        Standard deviation of a signal as a share of it, such as 0.02; less than 0.0001 counts as
+        that. If left out, what the model does not explain, but not more than neighbouring pixels
+        and energies differ.
     progress, cancel : callables, optional
         See :mod:`porescope.tracking`.
 
@@ -139,21 +150,32 @@ def solve(
     Raises
     ------
     PorescopeError
-        If the series is not one image an energy, holds what is no signal, or a number makes no
-        sense.
+        If the series is not one image an energy, holds what is no signal, a border cannot be seen,
+        or a number makes no sense.
     Cancelled
         If ``cancel()`` became true.
+
+    Warns
+    -----
+    PorescopeWarning
+        If the energies do not rise; the images are taken in the order in which they do.
     """
     chosen = layer_model(model, materials, substrate)
     energies = checked_beam(beam_kv)
-    images = checked_signals(signals, energies)
+    images, energies = rising(checked_signals(signals, energies), energies)
+    check_contrast(chosen, energies)
     thickest = np.asarray(thickest_nm, np.float64)
     if thickest.shape != (len(chosen.materials),) or not (
         np.isfinite(thickest).all() and (thickest > 0).all()
     ):
         raise PorescopeError(
             f"Give the greatest thickness in nm, above 0, of each of the {len(chosen.materials)} "
-            f"layers, not {thickest_nm!r}."
+            f"layers, not {_listed(thickest)}."
+        )
+    if thickest.max() > THICKEST_OF_ALL_NM:
+        raise PorescopeError(
+            f"A greatest thickness of {thickest.max():g} nm is more than the beam can see through; "
+            f"give at most {THICKEST_OF_ALL_NM:g} nm for each layer."
         )
     check_reach(thickest, energies, chosen)
     if noise is not None and not (math.isfinite(noise) and 0 <= noise <= LARGEST_NOISE):
@@ -161,17 +183,36 @@ def solve(
             f"The noise is a share of the signal from 0 to {LARGEST_NOISE}, such as 0.02, not "
             f"{noise}."
         )
+    if noise is None and len(energies) < len(thickest) + 2:
+        noise = noise_between(images)
+        if noise is None:
+            raise PorescopeError(
+                f"{counted(len(energies), 'image')} so small cannot tell the noise; give it, as a "
+                "share of the signal such as 0.02."
+            )
     task = Task(images, energies, chosen, thickest, noise)
-    return _method(method, task)(task, progress, cancel)
+    return find_method(method_taken(method, task))(task, progress, cancel)
 
 
-def _method(name: str, task: Task) -> Method:
+def method_taken(name: str, task: Task) -> str:
+    """Return the name of the method that the default stands for, or the name itself."""
+    if name != "default":
+        return name
+    fitting = len(task.beam_kv) >= FEWEST_ENERGIES and len(task.thickest_nm) == 2
+    return "network" if fitting else "neighbours"
+
+
+def find_method(name: str) -> Method:
+    """Return a method by its name, or that of a file of weights.
+
+    Raises
+    ------
+    PorescopeError
+        If there is none.
+    """
     from porescope.layers.learned import from_weights
 
     known = methods()
-    if name == "default":
-        told = task.noise is not None or len(task.beam_kv) >= FEWEST_ENERGIES
-        return known["network" if told and len(task.thickest_nm) == 2 else "neighbours"]
     method = known.get(name) or from_weights(name)
     if method is None:
         raise PorescopeError(
@@ -179,6 +220,60 @@ def _method(name: str, task: Task) -> Method:
             "weights."
         )
     return method
+
+
+def rising(
+    signals: NDArray[Any], beam_kv: NDArray[np.float64]
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return a series in the order of its energies, with a warning where it was not."""
+    if (np.diff(beam_kv) > 0).all():
+        return signals, beam_kv
+    warnings.warn(
+        "The images were not in order of beam energy and were sorted, from "
+        f"{beam_kv.min():g} to {beam_kv.max():g} keV.",
+        PorescopeWarning,
+        stacklevel=3,
+    )
+    order = np.argsort(beam_kv)
+    return signals[order], beam_kv[order]
+
+
+def check_contrast(model: Model, beam_kv: NDArray[np.float64]) -> None:
+    """Refuse a layer on another, or on the substrate, that sends back the same signal.
+
+    Raises
+    ------
+    PorescopeError
+        With the two.
+    """
+    for below, above in pairwise((model.substrate, *model.materials)):
+        if np.ptp([bulk_signal(each, beam_kv) for each in (below, above)], axis=0).max() < (
+            LEAST_CONTRAST
+        ):
+            raise PorescopeError(
+                f"{above.name} on {below.name} cannot be seen, as both send back the same "
+                "share of electrons; leave such a layer out, or take the two for one."
+            )
+
+
+def share_far(misfit: NDArray[np.float64], energies: int) -> float:
+    """Return the share of pixels whose misfit is far above what chance makes of so many energies.
+
+    After Wilson and Hilferty's cube root, which is about normally distributed.
+    """
+    spread = 2 / (9 * energies)
+    return float(np.mean(misfit > (1 - spread + FAR * spread**0.5) ** 3))
+
+
+def counted(count: int, what: str) -> str:
+    """Return a count with its noun in the right number."""
+    if count == 1:
+        return f"1 {what}"
+    return f"{count} {what.removesuffix('y')}{'ies' if what.endswith('y') else 's'}"
+
+
+def _listed(numbers: NDArray[np.float64]) -> str:
+    return ", ".join(f"{each:g}" for each in numbers.flat) or "nothing"
 
 
 def checked_signals(signals: ArrayLike, beam_kv: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -196,7 +291,8 @@ def checked_signals(signals: ArrayLike, beam_kv: NDArray[np.float64]) -> NDArray
         )
     if len(images) != len(beam_kv):
         raise PorescopeError(
-            f"There are {len(images)} images but {len(beam_kv)} beam energies; give one for each."
+            f"The series has {counted(len(images), 'image')} but "
+            f"{counted(len(beam_kv), 'beam energy')}; give one for each."
         )
     values, counts = np.unique(beam_kv, return_counts=True)
     if (counts > 1).any():

@@ -12,8 +12,10 @@ import numpy as np
 from porescope.errors import PorescopeError
 from porescope.layers.forward import BEAM_KV, Published
 from porescope.layers.inversion import Inversion, Method, Task
+from porescope.layers.noise import believed
 from porescope.layers.parameters import NETWORK_NAMES, network_name
 from porescope.layers.structures import THICKEST_NM
+from porescope.layers.tikhonov import SMALLEST_NOISE
 from porescope.layers.volumes import thickness_from_labels
 from porescope.learn.precision import autocast, channels_last
 from porescope.learn.tiles import tiles
@@ -141,8 +143,10 @@ def _by_paper(path: Path, name: str, task: Task, progress: Progress, cancel: Can
         thickness = answer.double().numpy() * task.thickest_nm[:, np.newaxis, np.newaxis]
     thickness = thickness[:, :height, :width]
     away = np.log(task.signals) - np.log(task.model.evaluate(thickness, task.beam_kv)[0])
-    spread = float(np.sqrt(np.square(away).mean())) if task.noise is None else task.noise
-    noise = max(spread, 1e-4)
+    noise = task.noise
+    if noise is None:
+        noise = believed(float(np.sqrt(np.square(away).mean())), task.signals)
+    noise = max(noise, SMALLEST_NOISE)
     unknown = np.full_like(thickness, np.nan)
     return Inversion(thickness, unknown, np.square(away / noise).mean(axis=0), noise)
 

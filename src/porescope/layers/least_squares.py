@@ -6,6 +6,7 @@ import numpy as np
 
 from porescope.layers.inversion import Inversion, Task
 from porescope.layers.neighbours import RIDGE, fit_neighbours
+from porescope.layers.noise import believed
 from porescope.layers.tikhonov import (
     SMALLEST_NOISE,
     Fit,
@@ -28,7 +29,7 @@ def by_tikhonov(task: Task, progress: Progress, cancel: Cancel) -> Inversion:
     found = fit(problem, starts, strength, progress, cancel)
     if task.noise is None:
         # Weighed against the noise that is left, the strength is another for the same thickness.
-        noise = _noise_left(problem, found)
+        noise = believed(_noise_left(problem, found), task.signals)
         strength *= (problem.noise / noise) ** 2
         problem = _problem(task, noise)
         found = problem.at(found.thickness_nm)
@@ -41,7 +42,8 @@ def by_neighbours(task: Task, progress: Progress, cancel: Cancel) -> Inversion:
     if noise is None:
         problem = _problem(task, UNKNOWN_NOISE)
         few = problem.of(slice(None, None, max(1, problem.logs.shape[1] // 4096)))
-        noise = _noise_left(few, fit(few, tables(few), 0.0, cancel=cancel))
+        left = _noise_left(few, fit(few, tables(few), 0.0, cancel=cancel))
+        noise = believed(left, task.signals)
     problem = _problem(task, noise)
     found = fit_neighbours(problem, task.signals.shape[1:], progress, cancel)
     return _inversion(task, problem, found, RIDGE)

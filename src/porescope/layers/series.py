@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from porescope.errors import PorescopeError, PorescopeWarning
+from porescope.errors import PorescopeError
 from porescope.files import write_beside
 from porescope.io.folder import open_picture, slice_files
 from porescope.io.lazy import volume_of
@@ -25,7 +24,7 @@ from porescope.layers.forward import (
     checked_beam,
     forward,
 )
-from porescope.layers.inversion import Inversion, checked_signals
+from porescope.layers.inversion import Inversion, checked_signals, counted, rising
 from porescope.layers.volumes import STEP_NM, labels_from_thickness
 from porescope.stack import Region, Stack, region_slices
 
@@ -66,16 +65,9 @@ class EnergySeries:
     def __post_init__(self) -> None:
         energies = checked_beam(self.beam_kv)
         signals = checked_signals(self.signals, energies).astype(np.float32)
-        order = np.argsort(energies)
-        if (np.diff(energies) < 0).any():
-            warnings.warn(
-                "The images were not in order of beam energy and were sorted, from "
-                f"{energies.min():g} to {energies.max():g} keV.",
-                PorescopeWarning,
-                stacklevel=3,
-            )
-        object.__setattr__(self, "beam_kv", energies[order])
-        object.__setattr__(self, "signals", signals[order])
+        signals, energies = rising(signals, energies)
+        object.__setattr__(self, "beam_kv", energies)
+        object.__setattr__(self, "signals", signals)
 
     def normalised(
         self,
@@ -199,8 +191,8 @@ def read_series(path: str | Path, beam_kv: ArrayLike | None = None) -> EnergySer
     energies = told if beam_kv is None else checked_beam(beam_kv).tolist()
     if len(energies) != len(images):
         raise PorescopeError(
-            f"{path} holds {len(images)} images but {len(energies)} beam energies are known; give "
-            "beam_kv, one for each image."
+            f"{path} holds {counted(len(images), 'image')} but "
+            f"{counted(len(energies), 'beam energy')} known; give beam_kv, one for each image."
         )
     try:
         return EnergySeries(np.stack(images), np.array(energies), pixel_nm, metadata)
