@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 
 import numpy as np
@@ -167,12 +168,12 @@ def test_without_images_it_says_so(qtbot, viewer, panel):
 def test_a_slider_that_moves_on_has_no_answer_shown_for_where_it_was(
     qtbot, viewer, panel, monkeypatch
 ):
-    slow = []
+    slow, arrived = [], threading.Event()
     answer = panel.live._answer
 
     def answer_slowly(question, cancel):
         slow.append(question.index)
-        time.sleep(0.1)
+        arrived.wait()
         return answer(question, cancel)
 
     panel.live._answer = answer_slowly
@@ -183,6 +184,7 @@ def test_a_slider_that_moves_on_has_no_answer_shown_for_where_it_was(
     monkeypatch.setattr(panel.live.told, "say", lambda told: (said.append(told), show(told)))
     for index in (0, 1, 3, 4):
         viewer.dims.set_point(0, 10 * index)
+    arrived.set()
     say(qtbot, panel, "Slice 4:")
     assert [text[:8] for text in said if "Slice" in str(text)] == ["Slice 4:"]
     assert slow[-1] == 4
