@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,6 +90,27 @@ def scribble(layer, truth, index):
     """Mark some of both phases of a slice, as a stroke of the brush does."""
     layer.data[index, 5:10] = truth[index, 5:10] + 1
     layer.events.paint(value=[])
+
+
+@pytest.mark.parametrize(
+    ("history", "reminded"),
+    [
+        ([], True),
+        ([{"step": "clean", "parameters": {}}, {}], True),
+        ([{"step": "simulate", "parameters": 3}], False),
+        ([{"step": "simulate", "parameters": {"drift_px": 2.0}}], True),
+        ([{"step": "simulate", "parameters": {"drift_px": 0.0}}], False),
+        ([{"step": "simulate", "parameters": {"drift_px": 2.0}}, {"step": "align"}], False),
+    ],
+)
+def test_several_voltages_that_nothing_aligned_are_pointed_out(segment, viewer, history, reminded):
+    viewer.layers.clear()
+    for beam_kv in (1.0, 2.0):
+        stack = replace(image_of(phases(), beam_kv), history=history)
+        add(viewer, stack, f"{beam_kv:g}kV")
+    assert ("Register first" in segment.aligned.text()) == reminded
+    segment.images.item(0).setCheckState(Qt.CheckState.Unchecked)
+    assert segment.aligned.text() == "", "a single stack lies where it lies"
 
 
 @pytest.mark.parametrize(

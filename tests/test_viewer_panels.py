@@ -362,6 +362,23 @@ def test_load_prefills_what_the_file_does_tell(qtbot, session, tmp_path):
     assert tuple(panel.viewer.layers[0].scale) == (10, 4, 4)
 
 
+@pytest.mark.parametrize(
+    ("values", "hinted"),
+    [((0, 255), True), ((0, 1), True), ((0, 254), False), ((1, 255), False), ((0, 1, 255), False)],
+)
+def test_load_says_what_to_do_with_a_mask(qtbot, session, tmp_path, values, hinted):
+    path = tmp_path / "mask.npy"
+    np.save(path, np.random.default_rng(0).choice(np.array(values, np.uint8), (3, 40, 50)))
+    panel = LoadPanel(ViewerModel(), session)
+    qtbot.addWidget(panel)
+    panel.path.setText(str(path))
+    for line in panel.spacing.values():
+        line.setText("5")
+    said = run(qtbot, panel)
+    assert "Loaded mask" in said
+    assert ("Convert to Labels" in said) == hinted
+
+
 def test_load_says_when_there_is_no_file(qtbot, session, tmp_path):
     panel = LoadPanel(ViewerModel(), session)
     qtbot.addWidget(panel)

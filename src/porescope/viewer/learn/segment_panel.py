@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from napari.layers import Labels, Layer
@@ -22,7 +23,9 @@ from porescope.viewer.panels import StepPanel
 from porescope.viewer.paths import in_a_row
 from porescope.viewer.work import Message
 
-UNALIGNED = "These were not aligned here: if they do not lie on one another, Register first."
+UNALIGNED = (
+    "These were not aligned in Porescope: if they do not lie on one another, Register first."
+)
 
 
 class SegmentPanel(StepPanel):
@@ -171,11 +174,12 @@ class SegmentPanel(StepPanel):
 
 def _lies_still(layer: Layer) -> bool:
     """Whether a layer is known to lie where it should."""
-    return any(
-        entry["step"] == "align"
-        or (entry["step"] == "simulate" and not entry["parameters"].get("drift_px"))
-        for entry in layer.metadata.get(KEY, {}).get("history", ())
-    )
+    for entry in layer.metadata.get(KEY, {}).get("history", ()):
+        step, parameters = entry.get("step"), entry.get("parameters")
+        drifted = isinstance(parameters, Mapping) and parameters.get("drift_px")
+        if step == "align" or (step == "simulate" and not drifted):
+            return True
+    return False
 
 
 def _look(image: Layer) -> tuple[dict[str, Any], str]:
