@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import tifffile
 
 pytest.importorskip("napari", reason="napari is not installed")
 if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
@@ -68,6 +69,28 @@ def test_a_box_on_the_series_is_the_bare_region(qtbot, viewer, panel):
     draw.native.click()
     assert "bare substrate" in names(viewer)
     assert len(panel.form["bare"].value.split(",")) == 4
+    assert "move it to where no layer lies" in panel.runner.message.text()
+
+
+def test_the_energy_at_the_slider_is_told_even_where_energies_are_uneven(
+    qtbot, viewer, panel, tmp_path
+):
+    for kev in (5, 6, 12.5, 30):
+        tifffile.imwrite(tmp_path / f"{kev}keV.tif", np.full((16, 16), kev, np.float32))
+    assert panel.energy.text() == ""
+    panel.path.setText(str(tmp_path))
+    panel.path.editingFinished.emit()
+    qtbot.wait_until(lambda: len(viewer.layers) == 1, timeout=PATIENCE_MS)
+    qtbot.wait_until(lambda: not panel.runner.running, timeout=PATIENCE_MS)
+    assert viewer.dims.axis_labels[0] == "energy"
+    told = []
+    for step in range(4):
+        viewer.dims.set_current_step(0, step)
+        told.append(panel.energy.text())
+    assert told == [f"Slider: {kev:g} keV" for kev in (5, 6, 12.5, 30)]
+    viewer.layers.clear()
+    viewer.dims.set_point(0, 1)
+    assert panel.energy.text() == ""
 
 
 def test_what_is_no_series_is_told(qtbot, viewer, panel, tmp_path):
