@@ -39,15 +39,69 @@ def test_layers_are_found_again(simulated, tmp_path, capfd):
     told = capfd.readouterr().out
     assert f"gold: {found.data[0].mean():.2f} nm on average" in told
     assert "the layers explain the series" in told
+    assert "misfit 0.9" in told
+    assert " 0 % of the pixels" in told
     labels = read_stack(out / "labels.tif")
     assert labels.is_labels
-    assert labels.spacing_nm[0] == 10.0
+    assert labels.shape == read_stack(simulated / "labels.tif").shape == (33, 24, 32), "of 5 nm"
     assert (labels.data.max(axis=0) > 0).mean() == pytest.approx(
-        (found.data.sum(axis=0) > 5).mean(), abs=0.05
+        (found.data.sum(axis=0) > 2.5).mean(), abs=0.05
     )
     written = json.loads((out / "layers.json").read_text())
     assert written["parameters"]["method"] == "tikhonov"
     assert len(written["series"]["sha256"]) == 64
+    assert written["series"]["path"] == str(simulated / "series.tif")
+    assert written["labels"] == {"0": "none", "1": "gold", "2": "aluminium"}
+    numbers = written["found"]
+    assert numbers["method"] == "tikhonov"
+    assert (len(numbers["beam_kv"]), numbers["pixel_nm"]) == (31, [10.0, 10.0])
+    assert numbers["misfit"] == pytest.approx(1, abs=0.2)
+    assert numbers["noise"] == pytest.approx(0.001, rel=0.1)
+    layer = numbers["layers"][1]
+    assert (layer["name"], layer["label"]) == ("aluminium", 2)
+    assert layer["mean_nm"] == pytest.approx(found.data[1].mean())
+
+
+def test_info_tells_what_pages_show(simulated, capfd):
+    assert run("info", simulated / "series.tif", simulated / "thickness_nm.tif") == 0
+    told = capfd.readouterr().out
+    assert "31 of 24 x 32 pixels" in told
+    assert "5.0, 6.0," in told
+    assert "10 x 10 nm (y, x)" in told
+    assert "thickness of gold in nm" in told
+    assert "slices" not in told
+    assert "not told" not in told
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--model", "published", "--thickest-nm", "15,80"), "do not explain the series"),
+        (("--thickest-nm", "3,150"), "of the pixels are as thick as is allowed, 3 nm: allow more"),
+    ],
+)
+def test_a_wrong_guess_is_told_though_nobody_tells_the_noise(
+    simulated, tmp_path, capfd, options, sentence
+):
+    assert run("layers", "find", simulated / "series.tif", *options, "--out", tmp_path / "f") == 0
+    told = capfd.readouterr().out
+    assert sentence in told
+    assert "the layers explain the series" not in told
+
+
+def test_saturated_grey_values_are_told(simulated, tmp_path, capfd):
+    series = read_series(simulated / "series.tif")
+    brightest = np.quantile(series.signals, 0.98)
+    folder = tmp_path / "grey"
+    folder.mkdir()
+    for beam_kv, image in zip(series.beam_kv, series.signals, strict=True):
+        grey = np.round(255 * image / brightest).clip(0, 255).astype(np.uint8)
+        write_stack(folder / f"{beam_kv:g}kV.tif", Stack(grey[np.newaxis], (1.0, 4.0, 4.0)))
+    assert read_series(folder).metadata["saturated_share"] == pytest.approx(0.02, abs=0.01)
+    out = tmp_path / "found"
+    options = ("--bare", "0,9,0,9", "--method", "tikhonov", "--out", out)
+    assert run("layers", "find", folder, *options) == 0
+    assert "% of the grey values are saturated" in capfd.readouterr().out
 
 
 def test_grey_values_are_told_by_a_bare_region(simulated, tmp_path):
@@ -83,7 +137,11 @@ def test_layers_that_do_not_explain_the_series_are_told(simulated, tmp_path, cap
         (("--thickest-nm", "15"), "greatest thickness"),
         (("--beam-kv", "5,6,7"), "31 images but 3 beam energies known"),
         (("--bare", "0,99,0,99"), "does not lie in an image"),
-        (("--method", "guess"), "method is 'guess'"),
+        (("--method", "guess"), "no method 'guess'"),
+        (("--method", "mine.safetensors"), "Cannot read mine.safetensors"),
+        (("--thickest-nm", "1e6,15"), "at most 10000 nm"),
+        (("--voxel-nm", "0.001"), "165000 voxels"),
+        (("--materials", "silicon, gold"), "silicon on silicon cannot be seen"),
         (("--model", "published", "--materials", "gold"), "published model"),
     ],
 )
@@ -106,9 +164,12 @@ def test_grey_values_and_pixels_of_no_size_are_refused_before_anything_is_found(
         tifffile.imwrite(folder / f"{beam_kv:g}keV.tif", np.round(1e4 * image).astype(np.uint16))
     out = tmp_path / "found"
     assert run("layers", "find", folder, "--out", out) == 2
-    assert "does not tell the pixel size" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert "give the pixel size" in told
+    assert "where the substrate is bare" in told, "all at once"
+    assert "Finding" not in told
     assert run("layers", "find", folder, "--pixel-nm", "4,4", "--out", out) == 2
-    assert "say where the substrate is bare" in capfd.readouterr().err
+    assert "where the substrate is bare" in capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["grey"]
 
 

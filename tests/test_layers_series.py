@@ -103,6 +103,15 @@ def test_normalised_by_a_region_or_by_numbers(model):
         grey.normalised((0, 30, None, None))
 
 
+def test_the_bare_substrate_is_known_better_than_to_a_grey_value():
+    random = np.random.default_rng(0)
+    images = np.round(60.4 + 2 * random.standard_normal((4, 40, 40))).clip(0, 255).astype(np.uint8)
+    images[:, :5, 5] = 255
+    found = EnergySeries(images, BEAMS).normalised((0, 40, 0, 40))
+    expected = images / 60.4 * bare_signal(BEAMS)[:, np.newaxis, np.newaxis]
+    assert found.signals == pytest.approx(expected, rel=0.003)
+
+
 def test_results_are_written_whole(tmp_path, series):
     found = solve(series.signals, series.beam_kv, "tikhonov", noise=0.01)
     write_inversion(tmp_path / "out", found, series.pixel_nm)
@@ -133,3 +142,7 @@ def test_files_that_do_not_belong_together(tmp_path, series):
         read_series(tmp_path / "none")
     with pytest.raises(PorescopeError, match="There is no"):
         read_series(tmp_path / "missing")
+    for name, said in (("notes.txt", "is no picture; name a TIFF"), ("a.png", "or no picture")):
+        (tmp_path / name).write_text("hello")
+        with pytest.raises(PorescopeError, match=said):
+            read_series(tmp_path / name)

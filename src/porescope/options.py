@@ -57,5 +57,5 @@ def _metavar(field: FieldInfo) -> str:
         return "{" + ",".join(choices) + "}"
     if _is_tuple(field):
         parts = get_args(_tuple_of(field))
-        return "A,B,..." if ... in parts else ",".join("ABC"[: len(parts)])
+        return "A,B,..." if ... in parts else ",".join("ABCDEFGH"[: len(parts)])
     return "VALUE"

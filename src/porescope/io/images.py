@@ -42,7 +42,10 @@ def picture_header(path: Path) -> tuple[tuple[int, int], np.dtype]:
 
     check_holds_something(path)
     with naming(path):
-        properties = imageio.v3.improps(path, plugin="pillow", index=...)
+        try:
+            properties = imageio.v3.improps(path, plugin="pillow", index=...)
+        except OSError as error:  # whose words are for who calls the library
+            raise PorescopeError(f"{path} cannot be read: it is damaged or no picture.") from error
     count, *shape = properties.shape
     if count != 1:
         raise PorescopeError(f"{path} holds {count} pictures; give one a slice.")

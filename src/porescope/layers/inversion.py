@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -47,6 +47,8 @@ class Inversion:
         The noise that was reckoned with, as a share of the signal.
     notes : mapping
         What the method decided, such as the strength of its regularisation.
+    method : str
+        Which found it.
     """
 
     thickness_nm: NDArray[np.float64]
@@ -54,6 +56,7 @@ class Inversion:
     misfit: NDArray[np.float64]
     noise: float
     notes: dict[str, float] = field(default_factory=dict)
+    method: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,19 +167,7 @@ def solve(
     energies = checked_beam(beam_kv)
     images, energies = rising(checked_signals(signals, energies), energies)
     check_contrast(chosen, energies)
-    thickest = np.asarray(thickest_nm, np.float64)
-    if thickest.shape != (len(chosen.materials),) or not (
-        np.isfinite(thickest).all() and (thickest > 0).all()
-    ):
-        raise PorescopeError(
-            f"Give the greatest thickness in nm, above 0, of each of the {len(chosen.materials)} "
-            f"layers, not {_listed(thickest)}."
-        )
-    if thickest.max() > THICKEST_OF_ALL_NM:
-        raise PorescopeError(
-            f"A greatest thickness of {thickest.max():g} nm is more than the beam can see through; "
-            f"give at most {THICKEST_OF_ALL_NM:g} nm for each layer."
-        )
+    thickest = checked_thickest(thickest_nm, chosen)
     check_reach(thickest, energies, chosen)
     if noise is not None and not (math.isfinite(noise) and 0 <= noise <= LARGEST_NOISE):
         raise PorescopeError(
@@ -191,7 +182,8 @@ def solve(
                 "share of the signal such as 0.02."
             )
     task = Task(images, energies, chosen, thickest, noise)
-    return find_method(method_taken(method, task))(task, progress, cancel)
+    taken = method_taken(method, task)
+    return replace(find_method(taken)(task, progress, cancel), method=taken)
 
 
 def method_taken(name: str, task: Task) -> str:
@@ -256,6 +248,30 @@ def check_contrast(model: Model, beam_kv: NDArray[np.float64]) -> None:
             )
 
 
+def checked_thickest(thickest_nm: Sequence[float], model: Model) -> NDArray[np.float64]:
+    """Return the greatest thickness of each layer as an array.
+
+    Raises
+    ------
+    PorescopeError
+        If it is not one for each layer, or makes no sense.
+    """
+    thickest = np.asarray(thickest_nm, np.float64)
+    layers = len(model.materials)
+    if thickest.shape != (layers,) or not (np.isfinite(thickest) & (thickest > 0)).all():
+        listed = ", ".join(f"{each:g}" for each in thickest.flat) or "nothing"
+        raise PorescopeError(
+            "Give the greatest thickness in nm (thickest_nm), above 0, of "
+            f"{'the one layer' if layers == 1 else f'each of the {layers} layers'}, not {listed}."
+        )
+    if thickest.max() > THICKEST_OF_ALL_NM:
+        raise PorescopeError(
+            f"A layer of {thickest.max():g} nm is thicker than the beam can see through; give a "
+            f"greatest thickness (thickest_nm) of at most {THICKEST_OF_ALL_NM:g} nm."
+        )
+    return thickest
+
+
 def share_far(misfit: NDArray[np.float64], energies: int) -> float:
     """Return the share of pixels whose misfit is far above what chance makes of so many energies.
 
@@ -270,10 +286,6 @@ def counted(count: int, what: str) -> str:
     if count == 1:
         return f"1 {what}"
     return f"{count} {what.removesuffix('y')}{'ies' if what.endswith('y') else 's'}"
-
-
-def _listed(numbers: NDArray[np.float64]) -> str:
-    return ", ".join(f"{each:g}" for each in numbers.flat) or "nothing"
 
 
 def checked_signals(signals: ArrayLike, beam_kv: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from porescope.errors import PorescopeError
 from porescope.files import write_beside
-from porescope.io.folder import open_picture, slice_files
+from porescope.io.folder import SLICE_SUFFIXES, open_picture, slice_files
 from porescope.io.lazy import volume_of
 from porescope.io.stacks import voltage_in, write_stack
 from porescope.layers.forward import (
@@ -32,6 +32,12 @@ THICKNESS, UNCERTAINTY, LABELS = "thickness_nm.tif", "uncertainty_nm.tif", "labe
 """Files of what is known of layers: a page a layer, and their volume."""
 ENERGIES_KEY = "beam_energies_kev"
 """Where a series that Porescope wrote keeps its energies, in the metadata of a stack."""
+PAGES_KEY = "pages_show"
+"""Where maps keep what each page shows."""
+SATURATED_KEY = "saturated_share"
+"""Where a series keeps the share of its grey values that are the greatest an image can hold."""
+TRIMMED = 0.1
+"""Share of bare pixels, at either end of their grey values, that do not count: dust, hot pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +87,8 @@ class EnergySeries:
         ----------
         bare : region, number or sequence of numbers
             Where nothing lies on the substrate (y start, y stop, x start, x stop in pixels, None
-            to the edge), whose median is taken at each energy; or the grey value of the bare
+            to the edge), whose mean is taken at each energy, without the darkest and brightest
+            tenth; or the grey value of the bare
             substrate, one for all energies or a list of one for each.
         model, substrate : optional
             See :func:`~porescope.layers.bare_signal`.
@@ -97,7 +104,7 @@ class EnergySeries:
         """
         if isinstance(bare, tuple):
             rows, columns = region_slices(bare, self.signals.shape)  # type: ignore[arg-type]
-            grey = np.median(self.signals[:, rows, columns], axis=(1, 2))
+            grey = _trimmed_mean(self.signals[:, rows, columns])
         else:
             grey = np.asarray(bare, np.float64)
             if grey.shape not in ((), self.beam_kv.shape):
@@ -113,6 +120,13 @@ class EnergySeries:
             signals=self.signals * factor[:, np.newaxis, np.newaxis].astype(np.float32),
             metadata={**self.metadata, "normalised_to": model},
         )
+
+
+def _trimmed_mean(images: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the mean of each image; a median would be a whole grey value."""
+    values = np.sort(images.reshape(len(images), -1), axis=1)
+    left_out = int(TRIMMED * values.shape[1])
+    return values[:, left_out : values.shape[1] - left_out].mean(axis=1, dtype=np.float64)
 
 
 def simulate_series(
@@ -185,19 +199,27 @@ def read_series(path: str | Path, beam_kv: ArrayLike | None = None) -> EnergySer
     if not path.exists():
         raise PorescopeError(f"There is no {path}; check the name.")
     if path.is_dir():
-        images, told, pixel_nm, metadata = _folder(path, named=beam_kv is None)
+        images, known, pixel_nm, metadata = _folder(path, named=beam_kv is None)
     else:
-        images, told, pixel_nm, metadata = _file(path)
-    energies = told if beam_kv is None else checked_beam(beam_kv).tolist()
+        images, known, pixel_nm, metadata = _file(path)
+    energies = known if beam_kv is None else checked_beam(beam_kv).tolist()
     if len(energies) != len(images):
         raise PorescopeError(
             f"{path} holds {counted(len(images), 'image')} but "
             f"{counted(len(energies), 'beam energy')} known; give beam_kv, one for each image."
         )
     try:
-        return EnergySeries(np.stack(images), np.array(energies), pixel_nm, metadata)
+        told = {**metadata, SATURATED_KEY: float(np.mean([_saturated(each) for each in images]))}
+        return EnergySeries(np.stack(images), np.array(energies), pixel_nm, told)
     except PorescopeError as error:
         raise PorescopeError(f"{path}: {error}") from error
+
+
+def _saturated(image: NDArray[Any]) -> float:
+    """Return the share of pixels at the limit of an image's integers."""
+    if image.dtype.kind not in "ui":
+        return 0.0
+    return float(np.mean(image == np.iinfo(image.dtype).max))
 
 
 Found = tuple[list[NDArray[Any]], list[float], tuple[float, float] | None, dict[str, Any]]
@@ -271,6 +293,8 @@ def _energy(file: Path, told: float | None, others: Mapping[float, Path]) -> flo
 
 
 def _file(path: Path) -> Found:
+    if path.suffix.lower() not in SLICE_SUFFIXES:
+        raise PorescopeError(f"{path} is no picture; name a TIFF, or the folder with the images.")
     source, facts, rows = open_picture(path)
     metadata = dict(facts.metadata)
     told = metadata.pop(ENERGIES_KEY, None)
@@ -303,6 +327,9 @@ def write_inversion(
     found: Inversion,
     pixel_nm: tuple[float, float] | None,
     step_nm: float = STEP_NM,
+    *,
+    names: Sequence[str] = (),
+    slices: int | None = None,
 ) -> None:
     """Write what was found: thickness, its uncertainty, and the volume of labels, as TIFF.
 
@@ -316,6 +343,10 @@ def write_inversion(
         Pixel size (y, x).
     step_nm : float, optional
         Height of a voxel.
+    names : sequence of str, optional
+        Of the layers, for who reads the files.
+    slices : int, optional
+        See :func:`~porescope.layers.labels_from_thickness`.
 
     Raises
     ------
@@ -325,8 +356,13 @@ def write_inversion(
     pixel = _pixel_nm(pixel_nm)
     with write_beside(folder) as place:
         place.mkdir()
-        write_thickness(place, found.thickness_nm, pixel, step_nm)
-        _write_maps(place / UNCERTAINTY, found.uncertainty_nm, pixel)
+        write_thickness(place, found.thickness_nm, pixel, step_nm, names=names, slices=slices)
+        write_maps(
+            place / UNCERTAINTY,
+            found.uncertainty_nm,
+            pixel,
+            [f"uncertainty of {name} in nm" for name in names],
+        )
 
 
 def write_thickness(
@@ -334,16 +370,26 @@ def write_thickness(
     thickness_nm: NDArray[np.floating],
     pixel_nm: tuple[float, float],
     step_nm: float = STEP_NM,
+    *,
+    names: Sequence[str] = (),
+    slices: int | None = None,
 ) -> None:
     """Write the thickness of layers, and the volume of labels, as TIFF into a folder."""
-    _write_maps(folder / THICKNESS, thickness_nm, pixel_nm)
-    volume = labels_from_thickness(thickness_nm, step_nm)
+    pages = [f"thickness of {name} in nm" for name in names]
+    write_maps(folder / THICKNESS, thickness_nm, pixel_nm, pages)
+    volume = labels_from_thickness(thickness_nm, step_nm, slices)
     write_stack(folder / LABELS, Stack(volume, (step_nm, *pixel_nm), is_labels=True))
 
 
-def _write_maps(path: Path, values: NDArray[np.floating], pixel_nm: tuple[float, float]) -> None:
-    """Write a page a layer; the first axis is no length."""
-    write_stack(path, Stack(values.astype(np.float32), (1.0, *pixel_nm)))
+def write_maps(
+    path: Path,
+    values: NDArray[np.floating],
+    pixel_nm: tuple[float, float],
+    pages: Sequence[str] = (),
+) -> None:
+    """Write maps (page, y, x) as TIFF, with what each page shows; the first axis is no length."""
+    told = {PAGES_KEY: list(pages)} if pages else {}
+    write_stack(path, Stack(values.astype(np.float32), (1.0, *pixel_nm), metadata=told))
 
 
 def _pixel_nm(pixel_nm: tuple[float, float] | None) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from porescope.geometry import Primitives
 from porescope.io.heightfields import HeightfieldFile
+from porescope.layers.series import ENERGIES_KEY, PAGES_KEY
 from porescope.pipeline.fields import told
 from porescope.pipeline.step import Step
 from porescope.stack import SLICES, Stack
@@ -24,6 +25,8 @@ def describe(path: Path, stack: Stack, untold: tuple[str, ...] = (), one_of: int
     untold : tuple of str
         Axes (z, y, x) whose voxel size the file does not tell.
     """
+    if pages := _pages(path, stack, untold):
+        return pages
     z, y, x = stack.shape
     sizes = [
         "not told" if axis in untold else f"{size:g}"
@@ -41,6 +44,24 @@ def describe(path: Path, stack: Stack, untold: tuple[str, ...] = (), one_of: int
         lines.pop("spacing_source", None)
     voltage = f" ({stack.beam_kv:g} kV)" if one_of > 1 and stack.beam_kv else ""
     return _listed(f"{path}{voltage}", lines)
+
+
+def _pages(path: Path, stack: Stack, untold: tuple[str, ...]) -> str | None:
+    """Return what is in pages that are no slices: images of several energies, or maps."""
+    energies, pages = (stack.metadata.get(key) for key in (ENERGIES_KEY, PAGES_KEY))
+    count, y, x = stack.shape
+    what = f"{count} of {y} x {x} pixels (y, x)"
+    if isinstance(energies, list):
+        lines = {"images": what, "beam energies": ", ".join(map(str, energies)) + " keV"}
+    elif isinstance(pages, list):
+        shown = {f"page {page}": str(each) for page, each in enumerate(pages, start=1)}
+        lines = {"maps": what, **shown}
+    else:
+        return None
+    if "y" not in untold:
+        _, height, width = stack.spacing_nm
+        lines["pixel size"] = f"{height:g} x {width:g} nm (y, x)"
+    return _listed(path, lines)
 
 
 def describe_primitives(path: Path, primitives: Primitives) -> str:
