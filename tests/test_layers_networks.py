@@ -243,7 +243,15 @@ def test_the_weight_of_aluminium():
 def test_a_network_is_trained_and_used(tmp_path, monkeypatch, name):
     monkeypatch.setattr(training, "VALIDATION_SAMPLES", 2)
     parameters = LayersTraining(network=name, samples=8, epochs=1, batch_size=4)
-    card = run_training(find_training("layers"), [], tmp_path / "out", parameters)
+    told = []
+    card = run_training(
+        find_training("layers"),
+        [],
+        tmp_path / "out",
+        parameters,
+        report=lambda what, *_: told.append(what),
+    )
+    assert list(dict.fromkeys(told))[:3] == ["Getting ready", "Drawing layers", "layers"]
     assert card.network == f"layers-{name}/1"
     assert json.loads((tmp_path / "out/layers.json").read_text())["training"]["samples"] == 8
     path = str(tmp_path / "out" / FILE)

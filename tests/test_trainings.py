@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -354,9 +355,49 @@ def test_mistakes_in_the_command_are_told_in_a_sentence(tmp_path, capfd, words, 
     folder = on_disk(tmp_path / "a", phantom(1))
     words = [word.format(a=folder, gone=tmp_path / "gone") for word in words]
     assert main(["train", "segmentation", *words, "--out", str(tmp_path / "w")]) == 2
-    (told,) = capfd.readouterr().err.strip().splitlines()
+    told = capfd.readouterr().err.strip().splitlines()[-1]
     assert told.startswith("porescope: ")
     assert why in told
+    assert not (tmp_path / "w").exists(), "no empty folder is left"
+
+
+def test_epochs_and_losses_are_told_while_a_network_learns(tmp_path, monkeypatch):
+    monkeypatch.setattr(import_module("porescope.pipeline.trainings.training"), "LOOKS_S", 0)
+    folder = on_disk(tmp_path / "a", phantom(1, beams_kv=(1.0,)))
+    kind, told = find_training("segmentation"), []
+    parameters = kind.parse(TINY | {"epochs": 3})
+    out = tmp_path / "w"
+    run_training(kind, [folder, folder], out, parameters, report=lambda what, *_: told.append(what))
+    told = list(dict.fromkeys(told))
+    assert told[:2] == ["Getting ready", "segmentation"]
+    assert "epoch 1 done, validation loss " in told[2]
+    assert "epoch 2 done, validation loss " in told[3]
+
+
+def test_who_cancels_is_told_what_is_kept(tmp_path, monkeypatch, capfd):
+    out = tmp_path / "w"
+
+    def interrupted(job):
+        job.cancel()
+        out.mkdir()
+        (out / "1kV").mkdir()
+        if kept:
+            (out / "1kV" / "metrics.csv").write_text(
+                "epoch,training_loss,validation_loss\n0,2,1\n1,0.5,0.25\n"
+            )
+        raise Cancelled
+
+    monkeypatch.setattr("porescope.terminal.wait_with_bars", interrupted)
+    kept = False
+    command = ["train", "interpolation", "--out", str(out)]
+    assert main(command) == 130
+    assert "nothing was written" in capfd.readouterr().err
+    assert not out.exists()
+    kept = True
+    assert main(command) == 130
+    told = capfd.readouterr().err
+    assert f"is kept in {out} (1kV, epoch 2 done, validation loss 0.25)" in told
+    assert "the same command goes on" in told
 
 
 @pytest.mark.parametrize("place", ["a", ".", "a/w"])

@@ -481,12 +481,26 @@ def _train(options: argparse.Namespace) -> None:
     from porescope.options import given_values
     from porescope.pipeline.jobs import Job
     from porescope.pipeline.trainings import find_training
-    from porescope.pipeline.trainings.training import run_training
+    from porescope.pipeline.trainings.training import remove_without_files, run_training
+    from porescope.pipeline.trainings.watch import reached
     from porescope.terminal import wait_with_bars
 
     kind = find_training(options.kind)
     parameters = kind.parse(given_values(options, kind.parameters))
-    card = wait_with_bars(Job(run_training, kind, options.inputs, options.out, parameters))
+    out = options.out.absolute()
+    begun = out.exists()
+    try:
+        card = wait_with_bars(Job(run_training, kind, options.inputs, out, parameters))
+    except Cancelled as error:
+        if not begun:
+            remove_without_files(out)
+        if not out.exists():
+            raise
+        told = f" ({reached(out)})" if reached(out) else ""
+        raise Cancelled(
+            f"Cancelled; what was finished is kept in {out}{told}, and the same command goes on "
+            "with it."
+        ) from error
     print(f"Wrote {options.out / kind.file}")
     for name, score in card.scores.items():
         print(f"  {name}: {score:.4g}")

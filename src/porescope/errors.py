@@ -26,8 +26,8 @@ class MissingMetadata(PorescopeError):
 class Cancelled(PorescopeError):
     """The user stopped the work; nothing half-written is left."""
 
-    def __init__(self) -> None:
-        super().__init__("Cancelled; nothing was written.")
+    def __init__(self, message: str = "Cancelled; nothing was written.") -> None:
+        super().__init__(message)
 
 
 class PorescopeWarning(UserWarning):

@@ -126,13 +126,13 @@ class _Plan(NamedTuple):
     data: str
 
 
-def _plan(parameters: LayersTraining, cancel: Cancel) -> _Plan:
+def _plan(parameters: LayersTraining, drawing: Progress, cancel: Cancel) -> _Plan:
     name, samples, noise = parameters.network, parameters.samples, parameters.noise
     counted = (("train", samples, parameters.seed), ("validation", VALIDATION_SAMPLES, 0))
     if name == "default":
         setups = evidence_training.setups()
         told = [
-            evidence_training.Told(part, count, setups, seed, cancel=cancel)
+            evidence_training.Told(part, count, setups, seed, drawing, cancel)
             for part, count, seed in counted
         ]
         return _Plan(
@@ -143,7 +143,7 @@ def _plan(parameters: LayersTraining, cancel: Cancel) -> _Plan:
             evidence_training.data(samples),
         )
     series = [
-        PerlinSeries(part, count, noise, seed, cancel=cancel) for part, count, seed in counted
+        PerlinSeries(part, count, noise, seed, drawing, cancel) for part, count, seed in counted
     ]
     return _Plan(
         NETWORKS[name],
@@ -159,6 +159,7 @@ def train_layers(
     folder: str | Path,
     parameters: LayersTraining,
     *,
+    drawing: Progress = no_progress,
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
 ) -> Card:
@@ -169,6 +170,8 @@ def train_layers(
     folder : str or Path
         A training that was stopped there goes on.
     parameters : LayersTraining
+    drawing
+        Hears how many of the samples to learn from are drawn, then of those to choose the epoch.
     progress, cancel
         See :mod:`porescope.tracking`; batches are counted.
 
@@ -185,7 +188,7 @@ def train_layers(
         If ``cancel()`` became true; the last finished epoch is kept.
     """
     folder = Path(folder)
-    plan = _plan(parameters, cancel)
+    plan = _plan(parameters, drawing, cancel)
 
     def make_network() -> nn.Module:
         network = plan.make_network()

@@ -210,6 +210,7 @@ def train_gap_network(
     folder: str | Path,
     parameters: InterpolationTraining,
     *,
+    drawing: Progress = no_progress,
     progress: Progress = no_progress,
     cancel: Cancel = never_cancel,
 ) -> Card:
@@ -220,6 +221,9 @@ def train_gap_network(
     folder : str or Path
         A training that was stopped there goes on.
     parameters : InterpolationTraining
+    drawing
+        Hears how many of the structures to learn from are drawn, then of their gaps; then of those
+        to choose the epoch.
     progress, cancel
         See :mod:`porescope.tracking`.
 
@@ -233,8 +237,8 @@ def train_gap_network(
     first_seed = FURTHER_SEED if parameters.start else 0
 
     def patches(cubes: int, count: int, of_them: int, seed: int) -> Patches:
-        volumes = structures(cubes, EDGE, seed, parameters.waves, cancel=cancel)
-        drawn = Gaps(volumes, count, seed, cancel=cancel)
+        volumes = structures(cubes, EDGE, seed, parameters.waves, drawing, cancel)
+        drawn = Gaps(volumes, count, seed, drawing, cancel)
         return Patches(drawn, PATCH, of_them, seed + parameters.seed)
 
     def make_network() -> GapNetwork:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from porescope.adapt.parameters import AdaptationTraining
@@ -58,13 +59,14 @@ def segmentation(
     inputs="nothing: structures are drawn",
     file="interpolation.safetensors",
     takes_files=False,
+    in_stages=True,
 )
 def interpolation(
     inputs: Sequence[Path],
     out: Path,
     parameters: InterpolationTraining,
     *,
-    progress: Progress,
+    report: Report,
     cancel: Cancel,
 ) -> Card:
     """Train the network that fills gaps between slices."""
@@ -72,7 +74,13 @@ def interpolation(
 
     if inputs:
         raise PorescopeError("The structures to learn from are drawn; name no files.")
-    return train_gap_network(out, parameters, progress=progress, cancel=cancel)
+    return train_gap_network(
+        out,
+        parameters,
+        drawing=partial(report, "Drawing structures"),
+        progress=partial(report, "interpolation"),
+        cancel=cancel,
+    )
 
 
 @training(
@@ -105,13 +113,14 @@ def surrogate(
     inputs="nothing: layers are drawn",
     file="layers.safetensors",
     takes_files=False,
+    in_stages=True,
 )
 def layers(
     inputs: Sequence[Path],
     out: Path,
     parameters: LayersTraining,
     *,
-    progress: Progress,
+    report: Report,
     cancel: Cancel,
 ) -> Card:
     """Train a network that tells the thickness of stacked layers."""
@@ -119,7 +128,13 @@ def layers(
 
     if inputs:
         raise PorescopeError("The layers to learn from are drawn; name no files.")
-    return train_layers(out, parameters, progress=progress, cancel=cancel)
+    return train_layers(
+        out,
+        parameters,
+        drawing=partial(report, "Drawing layers"),
+        progress=partial(report, "layers"),
+        cancel=cancel,
+    )
 
 
 @training(

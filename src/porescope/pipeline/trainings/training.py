@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +12,18 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 from pydantic import BaseModel
 
 from porescope.errors import PorescopeError
+from porescope.files import remove
 from porescope.pipeline.provenance import on_disk
 from porescope.pipeline.run import Report, tell_nobody
 from porescope.pipeline.step import find, parse_parameters, summary_of
+from porescope.pipeline.trainings.watch import reached
 from porescope.tracking import Cancel, Progress, never_cancel
 
 if TYPE_CHECKING:
     from porescope.learn.weights import Card
+
+LOOKS_S = 1.0
+"""How often it is looked how far a training is."""
 
 
 class TrainingFunction(Protocol):
@@ -162,9 +168,40 @@ def run_training(
             raise PorescopeError(
                 f"The folder {out} and the input {path} lie in one another; choose another folder."
             )
+    made = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
 
+    report("Getting ready", 0, 1)
+    report = _with_epochs(report, out)
     function: Any = what.function
     follow = {"report": report} if what.in_stages else {"progress": partial(report, what.name)}
-    card: Card = function(inputs, out, parameters, cancel=cancel, **follow)
+    try:
+        card: Card = function(inputs, out, parameters, cancel=cancel, **follow)
+    except BaseException:
+        if made:
+            remove_without_files(out)
+        raise
     return card
+
+
+def remove_without_files(folder: Path) -> None:
+    """Remove a folder of a training that came to nothing that could be gone on with."""
+    if not any(path.is_file() for path in folder.rglob("*")):
+        remove(folder)
+
+
+def _with_epochs(report: Report, out: Path) -> Report:
+    """Return what reports, beside a stage, the epochs and losses since it began."""
+    stage = before = known = ""
+    looked = 0.0
+
+    def told(what: str, done: int, total: int) -> None:
+        nonlocal stage, before, known, looked
+        now = time.monotonic()
+        if what != stage or now - looked > LOOKS_S or done == total:
+            known, looked = reached(out), now
+        if what != stage:
+            stage, before = what, known
+        report(what if known == before else f"{what}, {known}", done, total)
+
+    return told

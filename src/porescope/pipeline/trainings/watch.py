@@ -50,6 +50,16 @@ def read_losses(folder: Path) -> list[Losses]:
     return found
 
 
+def reached(folder: Path) -> str:
+    """Return in words how far the newest network of a training is; nothing before an epoch."""
+    for newest in reversed(read_losses(folder)):
+        if newest.validation:
+            epoch, loss = newest.validation[-1]
+            whose = f"{newest.name}, " if newest.name else ""
+            return f"{whose}epoch {epoch + 1} done, validation loss {loss:.4g}"
+    return ""
+
+
 def read_pictures(folder: Path) -> dict[str, NDArray[np.float32]]:
     """Return the newest pictures (y, x) of an example by name; none if there are none yet."""
     for path in reversed(_files(folder, PREVIEW)):
