@@ -88,6 +88,10 @@ def test_the_energy_at_the_slider_is_told_even_where_energies_are_uneven(
         viewer.dims.set_current_step(0, step)
         told.append(panel.energy.text())
     assert told == [f"Slider: {kev:g} keV" for kev in (5, 6, 12.5, 30)]
+    viewer.dims.ndisplay = 3
+    assert panel.energy.text() == "", "there is no slider"
+    viewer.dims.ndisplay = 2
+    assert panel.energy.text() == "Slider: 30 keV"
     viewer.layers.clear()
     viewer.dims.set_point(0, 1)
     assert panel.energy.text() == ""

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QLabel, QLineEdit, QPushButton
 
 from porescope.errors import PorescopeError
 from porescope.io import read_stack
+from porescope.layers.inversion import counted
 from porescope.layers.series import LABELS, THICKNESS, UNCERTAINTY
 from porescope.pipeline.layers import (
     MISFIT,
@@ -32,6 +33,7 @@ from porescope.pipeline.step import parse_parameters
 from porescope.stack import ROWS
 from porescope.tracking import Cancel
 from porescope.viewer.boxes import COLOURS, Boxes
+from porescope.viewer.choices import layer_named
 from porescope.viewer.form import Form
 from porescope.viewer.layers import (
     AXES,
@@ -52,8 +54,11 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 
-ENERGY = "energy"
+Energies = tuple[float, ...] | None
+ENERGY, BOX = "energy", "bare substrate"
 THICKNESS_COLOURS, UNCERTAINTY_COLOURS, MISFIT_COLOURS = "viridis", "magma", "inferno"
+BRIGHTEST, PIXEL_NM = "brightest", "pixel_nm"
+"""What is known of a series beside its energies."""
 MISFIT_SHOWN = 4.0
 """Deviation, as a square in units of the noise, that is shown brightest."""
 
@@ -73,19 +78,22 @@ class LayersPanel(Panel):
         self.path.editingFinished.connect(self._path_edited)
         self.fields.addRow("Series", with_choosers(self.path, self._path_edited))
         self.form = Form(LayersParameters)
+        self.form["beam_kv"].native.editingFinished.connect(self._path_edited)
+        self.form["pixel_nm"].native.editingFinished.connect(self._rescale)
         self.column.insertWidget(2, self.form.container.native)
         line, draw, several = self.form.regions()["bare"]
-        self._boxes = Boxes(viewer, "bare substrate", line, several, COLOURS[0])
+        self._boxes = Boxes(viewer, BOX, line, several, COLOURS[0])
         draw.changed.connect(self.guarded(self._draw))
         self.energy = Message()
         self.column.insertWidget(3, self.energy)
         hear(self, viewer.dims.events.point, self._tell_energy)
+        hear(self, viewer.dims.events.ndisplay, self._tell_energy)
         self.simulate = QPushButton("Simulate a series")
         self.simulate.setToolTip("Layers of known thickness, with the materials above.")
         self.simulate.clicked.connect(self.guarded(self.simulate_series))
         self.column.addWidget(QLabel("No series at hand?"))
         self.column.addWidget(self.simulate)
-        self._asked: Path | None = None
+        self._asked: tuple[Path, Energies] | None = None
         self._simulated = 0
         self._series: Layer | None = None
 
@@ -93,6 +101,8 @@ class LayersPanel(Panel):
         """Find the layers of the series in a process of its own."""
         path = self._path()
         parameters = self._parameters()
+        if self._asked == (path, parameters.beam_kv) and self._shown:
+            parameters.check_told(path, *(self._known()[key] for key in (BRIGHTEST, PIXEL_NM)))
         folder = self.session.new_folder()
         out = folder / "layers"
         job = in_process(write_layers, path, parameters, out, leftovers=(work_folder(out),))
@@ -121,10 +131,14 @@ class LayersPanel(Panel):
 
         def then(layers: list[Layer]) -> Iterator[None]:
             self.path.setText(str(out / SERIES))
-            self._asked = out / SERIES
+            self._asked = out / SERIES, given.beam_kv
             yield from self._show_series(layers)
 
         self.runner.start(task, then)
+
+    def offer_weights(self, path: Path) -> None:
+        """Let a file of weights be chosen as the method."""
+        self.form.offer_weights(path)
 
     def _parameters(self) -> LayersParameters:
         return parse_parameters("Layers", LayersParameters, self.form.values())
@@ -136,43 +150,75 @@ class LayersPanel(Panel):
 
     def _path_edited(self) -> None:
         """Show the series that is named."""
-        if not self.path.text().strip() or self.runner.running or self._path() == self._asked:
+        if not self.path.text().strip() or self.runner.running:
             return
-        path = self._asked = self._path()
         try:
-            beam_kv = self._parameters().beam_kv
+            path, beam_kv = self._path(), self._parameters().beam_kv
         except PorescopeError as error:
             self.runner.say(error)
             return
+        if (path, beam_kv) == self._asked:
+            return
+        before = self._series if self._asked is not None and path == self._asked[0] else None
+        self._asked = path, beam_kv
 
         def task(report: Report, cancel: Cancel) -> list[Layer]:
             report("Reading the series", 0, 0)
             return made_layers([_series_layer(path, beam_kv)])
 
-        self.runner.start(task, self._show_series)
+        def then(layers: list[Layer]) -> Iterator[None]:
+            if before in self.viewer.layers:
+                self.viewer.layers.remove(before)
+            yield from self._show_series(layers)
+
+        self.runner.start(task, then)
 
     def _show_series(self, layers: list[Layer]) -> Iterator[None]:
         self._series, *_ = yield from self.show_each(layers)
         energies, rows, columns = self._series.data.shape
+        self.viewer.layers.selection.active = self._series
         self.viewer.dims.ndisplay = 2
+        self._rescale()
         self.viewer.reset_view()
-        low, *_, high = self._series.metadata[CHANNEL]["beam_kv"]
-        self.runner.say(
-            f"{energies} energies from {low:g} to {high:g} keV, {rows} × {columns} pixels."
-        )
+        beam_kv = self._known()["beam_kv"]
+        between = f" from {beam_kv[0]:g} to {beam_kv[-1]:g} keV" if energies > 1 else ""
+        self.runner.say(f"{counted(energies, 'energy')}{between}, {rows} × {columns} pixels.")
         self._tell_energy()
+
+    @property
+    def _shown(self) -> bool:
+        return self._series is not None and self._series in self.viewer.layers
+
+    def _known(self) -> dict[str, Any]:
+        assert self._series is not None
+        known: dict[str, Any] = self._series.metadata[CHANNEL]
+        return known
+
+    def _rescale(self) -> None:
+        """Give the series and the box on it the size of pixels that the maps will have."""
+        if not self._shown:
+            return
+        with suppress(PorescopeError):  # it is told once the layers are to be found
+            pixel_nm = self._parameters().pixel_nm or self._known()[PIXEL_NM] or (1.0, 1.0)
+            if pixel_nm == tuple(self._series.scale[ROWS:]):
+                return
+            for layer in (self._series, layer_named(self.viewer, BOX)):
+                if layer is not None:
+                    layer.scale = (*layer.scale[:-2], *pixel_nm)
+            self.viewer.reset_view()
 
     def _tell_energy(self, event: Any = None) -> None:
         """Say which image the slider shows; energies need not lie evenly."""
         told = None
-        if self._series is not None and self._series in self.viewer.layers:
+        flat = self.viewer.dims.ndisplay == 2
+        if flat and self._series is not None and self._series in self.viewer.layers:
             with suppress(PorescopeError):  # the slider stands beyond the series, in the layers
                 index = slice_at_slider(self.viewer, self._series)
                 told = f"Slider: {self._series.metadata[CHANNEL]['beam_kv'][index]:g} keV"
         self.energy.say(told)
 
     def _draw(self) -> None:
-        if self._series is None or self._series not in self.viewer.layers:
+        if not self._shown:
             raise PorescopeError("Choose a series first; the box is drawn on it.")
         self._boxes.draw(self._series)
         self.runner.say("Drawn in the middle: move it to where no layer lies on the substrate.")
@@ -201,7 +247,13 @@ def _series_layer(path: Path, beam_kv: Any = None) -> LayerData:
         "axis_labels": (ENERGY, *AXES[ROWS:]),
         "colormap": "gray",
         "contrast_limits": contrast_limits(series.signals),
-        "metadata": {CHANNEL: {"beam_kv": [float(kv) for kv in energies]}},
+        "metadata": {
+            CHANNEL: {
+                "beam_kv": [float(kv) for kv in energies],
+                BRIGHTEST: float(series.signals.max()),
+                PIXEL_NM: series.pixel_nm,
+            }
+        },
     }
     return series.signals, attributes, "image"
 
