@@ -62,6 +62,22 @@ def test_it_learns_and_returns_the_best_epoch(tmp_path):
     assert scores["validation_root"] > 0
 
 
+def test_scores_are_those_of_the_best_epoch_though_later_ones_are_worse(tmp_path):
+    def worse(network, batch):
+        told = squared(network, batch)
+        return told if network.training else {"loss": -told["loss"], "root": told["root"]}
+
+    network, scores = learn(tmp_path, loss=worse)
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+    losses = [float(row["validation_loss"]) for row in rows]
+    assert losses.index(min(losses)) < len(losses) - 1
+    assert scores["validation_loss"] == pytest.approx(min(losses), rel=1e-6)
+    reached = squared(
+        network, torch.utils.data.default_collate([Lines(16, seed=7)[n] for n in range(16)])
+    )
+    assert scores["validation_loss"] == pytest.approx(-float(reached["loss"].detach()), rel=1e-2)
+
+
 def test_a_seed_decides(tmp_path):
     first, again, other = (
         weights(learn(tmp_path / str(n), PARAMETERS.model_copy(update={"seed": seed}))[0])

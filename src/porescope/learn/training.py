@@ -113,6 +113,7 @@ def train(
     learner = _Learner(make_network(), loss, example, parameters)
     best = ModelCheckpoint(folder, "best", monitor=MONITOR, enable_version_counter=False)
     newest = ModelCheckpoint(folder, last.stem, enable_version_counter=False)
+    averaging = WeightAveraging(avg_fn=_averaged)
     onwards = _Onwards(training)
     size = min(parameters.batch_size, len(onwards))
     new, same = (
@@ -132,7 +133,7 @@ def train(
                 precision="bf16-mixed" if has_fast_bfloat16(torch_device()) else "32-true",
                 gradient_clip_val=STEEPEST,
                 callbacks=[
-                    WeightAveraging(avg_fn=_averaged),
+                    averaging,
                     best,
                     newest,
                     _EarlyStopping(MONITOR, patience=parameters.patience),
@@ -149,6 +150,8 @@ def train(
                 _weights(ckpt_path, learner)
             trainer.fit(learner, new, same, ckpt_path=ckpt_path, weights_only=True)
             learner.load_state_dict(_weights(best.best_model_path, learner))
+            # Else it would put the newest average in the place of the best epoch's.
+            trainer.callbacks.remove(averaging)  # type: ignore[attr-defined]
             (scores,) = trainer.validate(learner, same, verbose=False)
     finally:
         quiet.setLevel(level)
