@@ -491,7 +491,7 @@ def _train(options: argparse.Namespace) -> None:
     begun = out.exists()
     try:
         card = wait_with_bars(Job(run_training, kind, options.inputs, out, parameters))
-    except Cancelled as error:
+    except (Cancelled, KeyboardInterrupt) as error:  # the latter if it comes twice
         if not begun:
             remove_without_files(out)
         if not out.exists():

@@ -94,7 +94,7 @@ def methods() -> dict[str, Method]:
 
 FEWEST_ENERGIES = 4
 """With less the network is too sure of itself."""
-DEFAULT = f"network, or neighbours where there are not two layers or {FEWEST_ENERGIES} energies"
+DEFAULT = f"network, or neighbours if layers are not two or energies less than {FEWEST_ENERGIES}"
 THICKEST_OF_ALL_NM = 10_000.0
 """No electron of 50 keV comes back from deeper; more would only make volumes without end."""
 LEAST_CONTRAST = 1e-3

@@ -59,6 +59,8 @@ ENERGY, BOX = "energy", "bare substrate"
 THICKNESS_COLOURS, UNCERTAINTY_COLOURS, MISFIT_COLOURS = "viridis", "magma", "inferno"
 BRIGHTEST, PIXEL_NM = "brightest", "pixel_nm"
 """What is known of a series beside its energies."""
+FROM_ABOVE = (1.0, 0.8, 0.5), (-1.0, 0.0, 0.0)
+"""Where one looks to in 3D, and what is up there: the beam comes from above."""
 MISFIT_SHOWN = 4.0
 """Deviation, as a square in units of the noise, that is shown brightest."""
 
@@ -196,7 +198,7 @@ class LayersPanel(Panel):
 
     def _rescale(self) -> None:
         """Give the series and the box on it the size of pixels that the maps will have."""
-        if not self._shown:
+        if self._series is None or not self._shown:
             return
         with suppress(PorescopeError):  # it is told once the layers are to be found
             pixel_nm = self._parameters().pixel_nm or self._known()[PIXEL_NM] or (1.0, 1.0)
@@ -229,6 +231,7 @@ class LayersPanel(Panel):
         *_, lowest = yield from self.show_each(layers)
         lowest.colorbar.visible = True
         self.viewer.dims.ndisplay = 2
+        self.viewer.camera.set_view_direction(*FROM_ABOVE)
         self.runner.say(found.summary)
 
 
