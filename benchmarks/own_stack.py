@@ -107,7 +107,7 @@ def against_truth(out: Path, truth: Path) -> str:
 
 def told_of(out: Path) -> str:
     """Return how long networks learned, and whether the images were adapted."""
-    asked = json.loads((out / "own-stack.json").read_text())["parameters"]
+    asked = json.loads((out / "own-stack.json").read_text())
     learned = (
         f"{asked['epochs']} epochs of segmentation, at most {asked['adaptation_epochs']} of "
         "adaptation. Images were"

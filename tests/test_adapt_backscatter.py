@@ -79,6 +79,7 @@ def test_a_number_gives_a_number_and_arrays_broadcast():
         ((79, 20, 0), "The voltage in kV must be from 0.5 to 10, not 20."),
         ((79, 2, [0, -1]), "The depth in nm must be from 0 to inf, not -1."),
         ((79, 2, np.nan), "not nan"),
+        (([6, 79], 2, [0, 10, 20]), "do not go together"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, message):

@@ -121,6 +121,8 @@ def test_the_published_sum_is_what_it_says(gold):
         (np.full((3, 4, 4), -1), 2, {0: "epoxy", 1: "gold"}, "without a material, such as -1"),
         (np.full((3, 4, 4), 5), 2, {3: "epoxy", 7: "gold"}, "without a material, such as 5"),
         (np.zeros((3, 4, 4), bool), 20, {0: "epoxy"}, "voltage in kV must be from 0.5 to 10"),
+        (np.zeros((3, 4, 4), bool), [1, 2], {0: "epoxy"}, "at one voltage"),
+        (np.zeros((3, 4, 4), bool), 2, "0=epoxy", "Name materials by their labels"),
     ],
 )
 def test_what_cannot_be_imaged_is_refused(labels, beam_kv, materials, message):

@@ -81,6 +81,12 @@ def test_the_command_writes_what_monte_carlo_writes(tmp_path, gold, capsys):
     assert told["parameters"]["surrogate"] == "fast"
 
 
+def test_fast_or_neural_but_not_both(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["simulate", "gold.ome.zarr", "--fast", "--neural", "--out", str(tmp_path / "out")])
+    assert "not allowed with" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

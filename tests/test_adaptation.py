@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from tifffile import imwrite
 
 from porescope import PorescopeError, Stack
 from porescope.cli import main
@@ -379,3 +380,25 @@ def test_the_order_of_stacks_is_asked_for(tmp_path):
     write_stack(tmp_path / "one.ome.tif", real())
     with pytest.raises(PorescopeError, match="name the simulated ones first"):
         run_training(what, [tmp_path / "one.ome.tif"], tmp_path / "out", what.parse(TINY))
+
+
+def test_voxels_of_the_stack_whose_look_is_wanted_can_be_told(tmp_path):
+    what = find_training("adaptation")
+    write_stack(tmp_path / "simulated.ome.tif", simulated(1))
+    imwrite(tmp_path / "mine.tif", real().data, photometric="minisblack")
+    paths = [tmp_path / "simulated.ome.tif", tmp_path / "mine.tif"]
+    given = TINY | {"epochs": 1, "target_kv": 1.0}
+    with pytest.raises(PorescopeError, match="--target-spacing-nm Z,Y,X"):
+        run_training(what, paths, tmp_path / "out", what.parse(given))
+    parameters = what.parse(given | {"target_spacing_nm": SPACING_NM})
+    assert run_training(what, paths, tmp_path / "out", parameters).settings["pixel_nm"] == 2.5
+
+
+def test_all_voltages_are_looked_at_before_any_is_adapted(tmp_path, monkeypatch):
+    for beam_kv in (1.0, 2.0):
+        write_stack(tmp_path / f"sample/{beam_kv:g}kV.ome.zarr", simulated(1, beam_kv))
+    learned = weights(tmp_path / "learned")
+    monkeypatch.setattr("porescope.pipeline.adaptation.adapted", pytest.fail)
+    with pytest.raises(PorescopeError, match="know 1 kV, not 2 kV"):
+        write_adaptation(tmp_path / "sample", str(learned), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -379,8 +379,9 @@ def test_who_cancels_is_told_what_is_kept(tmp_path, monkeypatch, capfd):
 
     def interrupted(job):
         job.cancel()
-        out.mkdir()
-        (out / "1kV").mkdir()
+        with pytest.raises(Cancelled):
+            job.result()
+        (out / "1kV").mkdir(parents=True, exist_ok=True)
         if kept:
             (out / "1kV" / "metrics.csv").write_text(
                 "epoch,training_loss,validation_loss\n0,2,1\n1,0.5,0.25\n"

@@ -186,7 +186,8 @@ def _add_simulate(commands: Any) -> None:
         "sample", type=Path, metavar="SAMPLE", help="volume of labels, or list of primitives (.txt)"
     )
     add_options(parser, SimulationParameters)
-    parser.add_argument(
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
         "--neural",
         dest="surrogate",
         action="store_const",
@@ -195,7 +196,7 @@ def _add_simulate(commands: Any) -> None:
         help="image by the neural simulator, a hundred thousand times faster; the same as "
         "--surrogate auto",
     )
-    parser.add_argument(
+    either.add_argument(
         "--fast",
         dest="surrogate",
         action="store_const",
@@ -480,6 +481,7 @@ def _adapt(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     from porescope.options import given_values
     from porescope.pipeline.jobs import Job
+    from porescope.pipeline.own_stack.verdict import REPORT
     from porescope.pipeline.trainings import find_training
     from porescope.pipeline.trainings.training import remove_without_files, run_training
     from porescope.pipeline.trainings.watch import reached
@@ -502,6 +504,8 @@ def _train(options: argparse.Namespace) -> None:
             "with it."
         ) from error
     print(f"Wrote {options.out / kind.file}")
+    if (out / REPORT).exists():
+        print(f"{options.out / REPORT} tells what was made of your stack")
     for name, score in card.scores.items():
         print(f"  {name}: {score:.4g}")
 

@@ -146,15 +146,21 @@ class Adaptation:
                 result[tile.place] = made[inside].cpu().numpy()
         return result
 
-    def levels(self, beam_kv: float | None) -> tuple[float, Levels]:
-        """Return the voltage as it was learned, and what is dark and bright in the look.
+    def levels(self, stack: Stack) -> tuple[float, Levels]:
+        """Return a stack's voltage as it was learned, and what is dark and bright in the look.
 
         Raises
         ------
         PorescopeError
-            If the voltage is unknown or none that was learned.
+            If the voltage is unknown or none that was learned, or pixels are of another size.
         """
-        settings = self.settings
+        settings, beam_kv = self.settings, stack.beam_kv
+        for side_nm in stack.spacing_nm[ROWS:]:
+            if not 1 / PIXEL_WITHIN <= side_nm / settings.pixel_nm <= PIXEL_WITHIN:
+                raise PorescopeError(
+                    f"These weights know pixels of {settings.pixel_nm:g} nm, not of {side_nm:g} "
+                    "nm; simulate with those, or train on stacks of yours."
+                )
         names = ", ".join(f"{each:g}" for each in settings.beam_kv)
         if beam_kv is None:
             raise PorescopeError(
@@ -222,13 +228,7 @@ def adapted(
     """Return what :func:`adapt_stack` does, and what edges in the first slices did."""
     adaptation = load_adaptation(weights, device)
     settings = adaptation.settings
-    beam_kv, wanted = adaptation.levels(stack.beam_kv)
-    for side_nm in stack.spacing_nm[ROWS:]:
-        if not 1 / PIXEL_WITHIN <= side_nm / settings.pixel_nm <= PIXEL_WITHIN:
-            raise PorescopeError(
-                f"These weights know pixels of {settings.pixel_nm:g} nm, not of {side_nm:g} nm; "
-                "simulate with those, or train on stacks of yours."
-            )
+    beam_kv, wanted = adaptation.levels(stack)
     levels = levels_of(stack, progress, cancel)
 
     def changed(shares: NDArray[np.float32], index: int) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from porescope.errors import PorescopeError
 from porescope.imaging.backscatter_formula import checked_numbers, hunger_kuechler
 from porescope.imaging.materials import as_material
 from porescope.imaging.transport import residual_range_nm
@@ -94,6 +95,13 @@ def coefficients(atomic_number: ArrayLike, beam_kv: ArrayLike, depth_nm: ArrayLi
     numbers = checked_numbers("The atomic number", atomic_number, ATOMIC_NUMBERS)
     beams_kv = checked_numbers("The voltage in kV", beam_kv, BEAMS_KV)
     depths_nm = checked_numbers("The depth in nm", depth_nm, (0.0, np.inf))
+    shapes = [values.shape for values in (numbers, beams_kv, depths_nm)]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise PorescopeError(
+            f"Atomic numbers, voltages and depths of the shapes {shapes} do not go together."
+        ) from None
     tensors = _tensors()
     z, e, s = inputs(numbers, beams_kv, depths_nm)
     values = np.stack([z, e, np.minimum(s, DEEPEST)], axis=-1)

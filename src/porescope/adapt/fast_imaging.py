@@ -234,11 +234,17 @@ def _through(
 def check_volume(labels: Any) -> None:
     """Refuse what is no volume of labels."""
     if getattr(labels, "ndim", 0) != 3 or labels.dtype.kind not in "bui" or 0 in labels.shape:
-        raise PorescopeError("Fast images are made of a volume (z, y, x) of labels.")
+        raise PorescopeError(
+            "Fast images are made of a volume (z, y, x) of labels, which are whole numbers."
+        )
 
 
 def _beam(materials: Mapping[int, str | Material], beam_kv: float) -> _Beam:
     """Return what is known of the materials, or refuse them."""
+    if not (isinstance(materials, Mapping) and materials):
+        raise PorescopeError('Name materials by their labels, such as {0: "epoxy", 1: "gold"}.')
+    if np.ndim(beam_kv):
+        raise PorescopeError("Fast images are made at one voltage; ask once for each.")
     epoxy = as_material("epoxy")
     eta, reaches_nm, numbers = [], [], []
     for _, given in sorted(materials.items()):
@@ -259,8 +265,6 @@ def _beam(materials: Mapping[int, str | Material], beam_kv: float) -> _Beam:
         range_nm = float(residual_range_nm(material, np.array([1000 * beam_kv]))[0])
         reaches_nm.append(range_nm / 2 * (number / 6) ** SHORTER)
         numbers.append(number)
-    if not eta:
-        raise PorescopeError('Name materials by their labels, such as {0: "epoxy", 1: "gold"}.')
     brightest = float(np.clip(numbers[int(np.argmax(eta))], 6, 79))
     return _Beam(np.array(eta), np.array(reaches_nm), _shares(brightest, beam_kv), brightest)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from porescope.learn.parameters import TrainingParameters
+
+Length = Annotated[float, Field(gt=0)]
 
 
 class AdaptationTraining(TrainingParameters):
@@ -18,6 +22,9 @@ class AdaptationTraining(TrainingParameters):
     )
     target_kv: float | None = Field(
         None, gt=0, description="voltage in kV of stacks whose look is learned and that tell none"
+    )
+    target_spacing_nm: tuple[Length, Length, Length] | None = Field(
+        None, description="voxel size z, y, x in nm of those that tell none"
     )
     channels: int = Field(
         16, ge=4, le=256, multiple_of=2, description="width of the networks, at half resolution"

@@ -199,10 +199,11 @@ def find_weights(kind: str, name: str | Path) -> Path:
         return path
     path = shipped(f"{kind}-{name}")
     if not path.exists():
-        names = ", ".join(shipped_names(kind)) or "there are none"
+        names = ", ".join(shipped_names(kind))
+        choose = f"; choose from: {names}. Or train" if names else ". Train"
         raise PorescopeError(
-            f"No weights {str(name)!r} of kind {kind} ship with Porescope; choose from: {names}. "
-            f"Train your own with porescope train {kind}, and give the .safetensors file."
+            f"No weights {str(name)!r} for {kind} ship with Porescope{choose} your own with "
+            f"porescope train {kind}, and give the .safetensors file."
         )
     return path
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from porescope.adapt.adaptation import adapted
+from porescope.adapt.adaptation import adapted, load_adaptation
 from porescope.adapt.guard import Moved
 from porescope.pipeline.provenance import hash_inputs, versions
 from porescope.pipeline.run import Report, tell_nobody, writing_result
@@ -83,7 +83,10 @@ def write_adaptation(
         hashes = hash_inputs([source], partial(report, "Reading the stacks"), cancel)
         result.mkdir()
         moved = {}
-        for number, stack in enumerate(read_images(source)):
+        stacks = read_images(source)
+        for stack in stacks:  # before any takes its time
+            load_adaptation(weights, device).levels(stack)
+        for number, stack in enumerate(stacks):
             name = image_name(stack, number)
             made, moved[name] = adapted(
                 stack,

@@ -9,21 +9,28 @@ goes on there; trainings go on at their epoch.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from porescope.errors import PorescopeError
+from porescope.errors import MissingMetadata, PorescopeError, PorescopeWarning
 from porescope.files import replacing, write_beside
 from porescope.learn.parameters import STOP
 from porescope.pipeline.own_stack.brightness import Brightness, brightness_of
 from porescope.pipeline.own_stack.parameters import OwnStackTraining
-from porescope.pipeline.own_stack.samples import adapted_samples, make_samples
+from porescope.pipeline.own_stack.samples import adapted_samples, check_imaging, make_samples
 from porescope.pipeline.own_stack.structure import Waves, waves_like
-from porescope.pipeline.own_stack.verdict import Verdict, measured, share_moved, write_verdict
+from porescope.pipeline.own_stack.verdict import (
+    Verdict,
+    measured,
+    share_moved,
+    write_verdict,
+)
 from porescope.pipeline.recipe import Recipe
 from porescope.pipeline.run import Report, tell_nobody
 from porescope.pipeline.step import find_step
@@ -101,6 +108,7 @@ def train_on_own_stack(
     stacks = _stacks(path, parameters, cancel)
     out.mkdir(parents=True, exist_ok=True)
     _check_same(out, path, parameters)
+    check_imaging(stacks, parameters, cancel)
     stages = _Stages(out, report)
     how = _first_method(stacks, parameters)
     before = _segmented(stacks, out / BEFORE, how, stages.next(), cancel)
@@ -128,7 +136,15 @@ def train_on_own_stack(
         measures[0], measures[1], share_moved(before, after, cancel), (misplaced[0], misplaced[1])
     )
     learned = {**then, "weights": str(out / FILE)}
-    recipe = _recipe(path, learned if verdict.better else how, parameters, stacks)
+    recipe = _recipe(
+        Path(os.path.abspath(path)),
+        learned if verdict.better else how,
+        "Segmented by what was learned from the stack's own look"
+        if verdict.better
+        else "Segmented as at first, which explains the images better than what was learned",
+        parameters,
+        stacks,
+    )
     made = Workspace(
         inputs=(path,),
         images=tuple(stacks),
@@ -140,6 +156,8 @@ def train_on_own_stack(
         with write_beside(out / LABELS) as beside:
             shutil.copytree(out / (AFTER if verdict.better else BEFORE), beside)
     write_verdict(out, recipe, made, verdict, [_told(how, waves), *notes])
+    if not verdict.better:
+        warnings.warn(verdict.conclusion(), PorescopeWarning, stacklevel=2)
     for name in (Path(FILE).with_suffix(".json").name, FILE):
         with replacing(out / name) as beside:
             shutil.copyfile(weights.with_name(name), beside)
@@ -175,9 +193,14 @@ def _stacks(path: Path, parameters: OwnStackTraining, cancel: Cancel) -> list[St
     """Read the stacks, or refuse what nothing can be learned from."""
     load = find_step("load")
     given = {"spacing_nm": parameters.spacing_nm, "beam_kv": parameters.beam_kv}
-    images = load.function(
-        Workspace(inputs=(path,)), load.parse(given), progress=no_progress, cancel=cancel
-    ).images
+    try:
+        images = load.function(
+            Workspace(inputs=(path,)), load.parse(given), progress=no_progress, cancel=cancel
+        ).images
+    except MissingMetadata as question:
+        raise PorescopeError(
+            f"{path} does not tell its voxel size; give it with --spacing-nm Z,Y,X."
+        ) from question
     first = images[0]
     if any(stack.beam_kv is None for stack in images):
         raise PorescopeError(f"{path} tells no beam energy; give it in kV with --beam-kv.")
@@ -200,14 +223,17 @@ def _stacks(path: Path, parameters: OwnStackTraining, cancel: Cancel) -> list[St
 
 def _check_same(out: Path, path: Path, parameters: OwnStackTraining) -> None:
     """Refuse to go on with another stack or other parameters than the loop began with."""
-    asked = {"stack": str(path.absolute()), "parameters": parameters.model_dump(mode="json")}
+    asked = {"stack": str(path.absolute()), **parameters.model_dump(mode="json")}
     place = out / ASKED
-    if not place.exists():
+    if not (place.exists() and (out / BEFORE).exists()):  # else there is nothing to go on with
         write_json(place, asked)
-    elif _read(place) != asked:
+        return
+    begun = _read(place)
+    differ = [name for name, value in asked.items() if begun.get(name) != value]
+    if differ:
         raise PorescopeError(
-            f"{out} holds the work on another stack, or with other parameters; choose another "
-            "folder, or go on with the same ones."
+            f"{out} holds work with another {' and another '.join(differ)}; choose another folder, "
+            "or go on with the same."
         )
 
 
@@ -240,15 +266,13 @@ def _first_method(stacks: Sequence[Stack], parameters: OwnStackTraining) -> dict
         return {"method": "kmeans"}
     if not 1 / PIXEL_WITHIN <= pixels <= PIXEL_WITHIN:
         return {"method": "kmeans"}
-    return _by_networks(Path(parameters.weights))
+    return _by_networks(parameters.weights)
 
 
-def _by_networks(weights: Path) -> dict[str, Any]:
+def _by_networks(weights: str | Path) -> dict[str, Any]:
     """Return how weights segment all voltages, as the step segment takes it."""
-    from porescope.learn.weights import find_weights
-    from porescope.segment.model import KIND, load_segmentation
+    from porescope.segment.model import load_segmentation
 
-    weights = find_weights(KIND, weights)
     settings = load_segmentation(weights)[0].settings
     method = settings.architecture if settings.joint else "late-fusion"
     return {"method": method, "weights": str(weights)}
@@ -333,9 +357,13 @@ def _trained(
 
 
 def _recipe(
-    path: Path, how: Mapping[str, Any], parameters: OwnStackTraining, stacks: Sequence[Stack]
+    path: Path,
+    how: Mapping[str, Any],
+    name: str,
+    parameters: OwnStackTraining,
+    stacks: Sequence[Stack],
 ) -> Recipe:
-    """Return what segments such stacks with the new weights."""
+    """Return what segments such stacks."""
     told = {"spacing_nm": parameters.spacing_nm, "beam_kv": parameters.beam_kv}
     even = stacks[0].evenly_sliced
     return Recipe.of(
@@ -343,7 +371,7 @@ def _recipe(
         ("segment", how),
         *([] if even else ["slices"]),
         "measure",
-        name="Segmented by what was learned from the stack's own look",
+        name=name,
         inputs=(path,),
     )
 

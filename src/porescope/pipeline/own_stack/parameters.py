@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from porescope.learn.parameters import WeightsOf
 from porescope.pipeline.simulation.parameters import checked_materials
@@ -50,6 +50,20 @@ class OwnStackTraining(SegmentationTraining):
         3e-4, gt=0, description="of the steps, at the beginning; small, for networks know much"
     )
     validation: int = Field(2, ge=1, description="of the structures, which choose the best epoch")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> OwnStackTraining:
+        if self.validation >= self.samples:
+            raise ValueError(
+                f"of {self.samples} samples {self.validation} for validation would leave none to "
+                "learn from"
+            )
+        if self.patch_px > self.sample_px:
+            raise ValueError(
+                f"patches of {self.patch_px} pixels (patch_px) do not fit into structures of "
+                f"{self.sample_px} (sample_px)"
+            )
+        return self
 
     @property
     def weights(self) -> str | None:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from porescope.errors import Cancelled, PorescopeError
+from porescope.errors import Cancelled, PorescopeError, PorescopeWarning
 from porescope.files import write_beside
 from porescope.pipeline.own_stack.brightness import Brightness, brightness_of
 from porescope.pipeline.own_stack.parameters import OwnStackTraining
 from porescope.pipeline.own_stack.structure import Waves, looked_at
 from porescope.pipeline.simulation.parameters import parse_materials
 from porescope.pipeline.simulation.plan import reach_nm
-from porescope.pipeline.simulation.stack import simulate_stack
+from porescope.pipeline.simulation.stack import Simulated, simulate_stack
 from porescope.pipeline.workspace import image_name, write_json
 from porescope.stack import COLUMNS, ROWS, SLICES, Stack
 from porescope.tracking import Cancel, Progress, track
@@ -31,6 +32,7 @@ NO_NOISE_ELECTRONS = 10_000_000
 """So that images have no noise before they get that of the stack."""
 MOST_DEEPER = 1.0
 """What lies below the last slice of a structure, at most, as a share of its slices' depth."""
+TRIED_PX = 32
 LARGEST_PATCH_PX, PATCH_MULTIPLE_PX = 128, 16
 DISTANCE = "validation_distance"
 """Of the looks, as the training of an adaptation tells it: 1 as far as before, 0 the same."""
@@ -69,33 +71,70 @@ def _imaged(
     cancel: Cancel,
 ) -> tuple[list[Stack], Stack]:
     """Draw a structure and image it without noise; return the images and what is true of them."""
-    first = stacks[0]
-    pixel_nm = first.spacing_nm[COLUMNS]
-    slice_nm = float(np.diff(first.slice_z_nm).mean())
-    if not slice_nm > 0:
-        raise PorescopeError("The slices do not lie one below the other; find their places first.")
     beams_kv = [stack.beam_kv or 0.0 for stack in stacks]
+    voxel_nm, slice_nm = _sizes_nm(stacks[0])
     depth_nm = parameters.sample_slices * slice_nm
     below_nm = reach_nm(parse_materials(parameters.materials).values(), max(beams_kv))
-    voxel_nm = (slice_nm / max(1, round(slice_nm / pixel_nm)), pixel_nm, pixel_nm)
     planes = math.ceil((depth_nm + min(below_nm, MOST_DEEPER * depth_nm)) / voxel_nm[SLICES])
     solid = waves.draw((planes, parameters.sample_px, parameters.sample_px), voxel_nm, seed)
-    simulated = simulate_stack(
-        Stack(solid.astype(np.uint8), voxel_nm, is_labels=True),
+    labels = Stack(solid.astype(np.uint8), voxel_nm, is_labels=True)
+    simulated = _simulated(labels, stacks, parameters, parameters.sample_slices, seed, cancel)
+    return list(simulated.images), simulated.truth_slices
+
+
+def check_imaging(stacks: Sequence[Stack], parameters: OwnStackTraining, cancel: Cancel) -> None:
+    """Refuse materials, voltages or weights by which structures would be imaged in vain.
+
+    Raises
+    ------
+    PorescopeError
+    """
+    voxel_nm, slice_nm = _sizes_nm(stacks[0])
+    labels = np.zeros((math.ceil(2 * slice_nm / voxel_nm[SLICES]), TRIED_PX, TRIED_PX), np.uint8)
+    labels[:, : TRIED_PX // 2] = 1
+    made = _simulated(Stack(labels, voxel_nm, is_labels=True), stacks, parameters, 1, 0, cancel)
+    for image in made.images:
+        solid, pore = np.split(np.asarray(image.data, float), 2, axis=1)
+        if solid.mean() <= pore.mean():
+            raise PorescopeError(
+                f"With the materials {parameters.materials}, solid (1) would be no brighter than "
+                f"pore (0) at {image.beam_kv:g} kV; name the brighter material as 1."
+            )
+
+
+def _sizes_nm(stack: Stack) -> tuple[tuple[float, float, float], float]:
+    """Return the voxels of structures, and the distance of slices."""
+    pixel_nm = stack.spacing_nm[COLUMNS]
+    slice_nm = float(np.diff(stack.slice_z_nm).mean())
+    if not slice_nm > 0:
+        raise PorescopeError("The slices do not lie one below the other; find their places first.")
+    return (slice_nm / max(1, round(slice_nm / pixel_nm)), pixel_nm, pixel_nm), slice_nm
+
+
+def _simulated(
+    labels: Stack,
+    stacks: Sequence[Stack],
+    parameters: OwnStackTraining,
+    slices: int,
+    seed: int,
+    cancel: Cancel,
+) -> Simulated:
+    """Image a structure as the stacks were, but for their noise."""
+    return simulate_stack(
+        labels,
         {
-            "beam_kv": beams_kv,
+            "beam_kv": [stack.beam_kv or 0.0 for stack in stacks],
             "electrons": NO_NOISE_ELECTRONS,
             "materials": parameters.materials,
             "surrogate": parameters.imaging,
-            "slices": parameters.sample_slices,
-            "mean_nm": slice_nm,
+            "slices": slices,
+            "mean_nm": _sizes_nm(stacks[0])[1],
             "deviation_nm": 0.0,
             "dtype": "uint16",
             "seed": seed,
         },
         cancel=cancel,
     )
-    return list(simulated.images), simulated.truth_slices
 
 
 def _write(folder: Path, images: Sequence[Stack], truth: Stack, cancel: Cancel) -> None:
@@ -144,7 +183,9 @@ def adapted_samples(
             write_json(refused, {"why": str(error)})
     if refused.exists():
         why = json.loads(refused.read_text(encoding="utf-8"))["why"]
-        return plain, [f"The images were not adapted, and keep the simulated look: {why}"]
+        told = f"The images were not adapted, and keep the simulated look: {why}"
+        warnings.warn(told, PorescopeWarning, stacklevel=2)
+        return plain, [told]
     adapted = [read_sample(out / ADAPTED / number) for number in numbers]
     return adapted, ["The images were given the look of the stack before networks learned."]
 
@@ -178,8 +219,8 @@ def _learn_look(
     )
     if not card.scores[DISTANCE] < 1:
         raise PorescopeError(
-            "it could not be brought nearer to that of the stack than their brightness and noise "
-            f"bring it (distance {card.scores[DISTANCE]:.2f} of what it was)."
+            "it would be no nearer to that of the stack than brightness and noise alone bring it "
+            f"({card.scores[DISTANCE]:.2f} times as far)."
         )
 
 

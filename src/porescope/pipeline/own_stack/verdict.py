@@ -130,7 +130,7 @@ class Verdict:
         shares = [f"{100 * of['solid_fraction']:.1f} %" for of in (self.before, self.after)]
         before, after = self.misplaced
         return [
-            self._conclusion(),
+            self.conclusion(),
             *told,
             f"On generated structures with this look, {after:.2g} % of the voxels are misplaced "
             f"now, and {before:.2g} % as the stack was segmented first; these structures chose the "
@@ -141,7 +141,8 @@ class Verdict:
             "that are isotropic, and the physics check only of materials that are rightly named.",
         ]
 
-    def _conclusion(self) -> str:
+    def conclusion(self) -> str:
+        """Return which of both to trust, and why."""
         if not self.better:
             return (
                 "labels.ome.zarr is the first segmentation, since the new one explains the images "

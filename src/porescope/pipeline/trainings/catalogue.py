@@ -8,7 +8,7 @@ from pathlib import Path
 
 from porescope.adapt.parameters import AdaptationTraining
 from porescope.correct.interpolation.parameters import InterpolationTraining
-from porescope.errors import PorescopeError
+from porescope.errors import MissingMetadata, PorescopeError
 from porescope.imaging.surrogate.settings import SurrogateTraining
 from porescope.layers.parameters import LayersTraining
 from porescope.learn.weights import Card
@@ -161,11 +161,18 @@ def adaptation(
             f"Of {len(inputs)} stacks {parameters.targets} would show the look that is wanted and "
             "none be left that are simulated; name the simulated ones first, then yours."
         )
-    stacks = [read_images(path) for path in inputs]
-    samples, targets = (
-        [stack for each in part for stack in each]
-        for part in (stacks[:simulated], stacks[simulated:])
-    )
+    samples = [stack for path in inputs[:simulated] for stack in read_images(path)]
+    try:
+        targets = [
+            stack
+            for path in inputs[simulated:]
+            for stack in read_images(path, parameters.target_spacing_nm)
+        ]
+    except MissingMetadata as question:
+        raise PorescopeError(
+            "A stack whose look is wanted does not tell its voxel size; give it with "
+            "--target-spacing-nm Z,Y,X."
+        ) from question
     return train_adaptation(samples, targets, out, parameters, progress=progress, cancel=cancel)
 
 

@@ -61,9 +61,12 @@ def read_sample(path: Path) -> Sample:
     return Sample([_held(stack) for stack in stacks], _held(truth))
 
 
-def read_images(path: Path) -> list[Stack]:
+def read_images(path: Path, spacing_nm: Sequence[float] | None = None) -> list[Stack]:
     """Read the stacks of a folder of voltages, or the one stack of a file or folder of slices."""
-    stacks = read_voltages(path) if is_voltage_folder(path) else [read_stack(path)]
+    if is_voltage_folder(path):
+        stacks = read_voltages(path, spacing_nm)
+    else:
+        stacks = [read_stack(path, spacing_nm)]
     return [_held(stack) for stack in stacks]
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from porescope.errors import PorescopeError
 from porescope.files import remove
+from porescope.learn.parameters import STOP
 from porescope.pipeline.provenance import on_disk
 from porescope.pipeline.run import Report, tell_nobody
 from porescope.pipeline.step import find, parse_parameters, summary_of
@@ -181,6 +182,7 @@ def run_training(
         if made:
             remove_without_files(out)
         raise
+    (out / STOP).unlink(missing_ok=True)
     return card
 
 
