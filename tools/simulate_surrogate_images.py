@@ -90,9 +90,9 @@ PARTS = {
     "training-wide": Part(1500, 128, 7_000_000, electrons=(20, 20, 12), wide=True),
     "gold-training": Gold(30, 5_000_000),
     "gold-validation": Gold(8, 6_000_000),
-    "cubes": Part(12, 64, 2_100_000, (2.0,), (0, 500, 0), 2, True),
-    "cubes-1kV": Part(6, 64, 3_100_000, (1.0,), (100, 0, 0), 2, True),
-    "cubes-4kV": Part(6, 64, 4_100_000, (4.0,), (0, 0, 100), 2, True),
+    "cubes": Part(12, 64, 2_200_000, (2.0,), (0, 500, 0), 2, True),
+    "cubes-1kV": Part(6, 64, 3_200_000, (1.0,), (100, 0, 0), 2, True),
+    "cubes-4kV": Part(6, 64, 4_200_000, (4.0,), (0, 0, 100), 2, True),
 }
 
 
