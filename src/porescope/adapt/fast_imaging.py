@@ -38,14 +38,17 @@ Spread = Callable[[Image], Image]
 
 EPOXY_AND_GOLD: Mapping[int, str | Material] = {0: "epoxy", 1: "gold"}
 
-FALLS = np.array([2.766, 10.06, 16.77, 10.06])
+FALLS = np.array([5.437, 11.57, 7.341, 11.57])
 """a_j, for a depth of one reach."""
-SPREADS = np.array([0.1065, 0.0352, 0.1224, 0.4756])
+SPREADS = np.array([0.0649, 0.0456, 0.0666, 0.9889])
 """How far each spreads on its way through one reach, in reaches of epoxy, standard deviation."""
-WIDE = -1.053
+WIDE = -0.7285
 """c of the last exponential; the second has as much more as this takes away."""
-SHORTER = -0.39
+SHORTER = -0.4076
 """Power of Z/6 by which the reach of a material is shorter than its electrons' range tells."""
+
+DARKEST = 0.9
+"""No pixel is darker than so much of the darkest material, as sums of exponentials could be."""
 
 SETTLED = 2.0
 """Reaches below a plane from which on nothing is seen."""
@@ -195,6 +198,7 @@ def fast_planes(
         for spread in SPREADS
     ]
     eta = beam.eta.astype(np.float32)
+    darkest = DARKEST * eta.min()
     turned = _turned(beam, dz)
     threads = ThreadpoolController()  # so small products lose more by threads than they gain
     below: list[Image] | None = None
@@ -217,7 +221,7 @@ def fast_planes(
                 ]
                 seen = _through(start, here, numbers, _turned(beam, float(share) * dz))
             image = np.einsum("j,jyx->yx", beam.shares, np.stack(seen))
-            yield left, image.clip(min=0).astype(np.float32)
+            yield left, image.clip(min=darkest).astype(np.float32)
         below = above
 
 

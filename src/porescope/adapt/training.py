@@ -358,7 +358,7 @@ def train_adaptation(
             f"{len(targets)} with the look that is wanted; no pairs, no labels."
         ),
         split="By slice: the last fifth of each stack was kept back, and chose the epoch.",
-        training=parameters.model_dump(exclude_none=True),
+        training=parameters.model_dump(exclude_none=True, exclude={"target_spacing_nm"}),
         scores={name: value for name, value in scores.items() if name != "validation_loss"},
         versions=versions(),
     )

@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from napari.utils import progress
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from porescope.errors import Cancelled, PorescopeError
@@ -452,7 +452,11 @@ class Runner(QWidget):
         self.bar.setRange(0, BAR_STEPS)
         if total:
             self.bar.setValue(BAR_STEPS * done // total)
-        self.bar.setFormat(f"{what} %p%" if done < total else f"{what}…")
+        told = f"{what} {100 * done // total}%" if done < total else f"{what}…"
+        room_px = self.bar.width() - 2 * self.bar.fontMetrics().averageCharWidth()
+        short = self.bar.fontMetrics().elidedText(told, Qt.TextElideMode.ElideMiddle, room_px)
+        self.bar.setFormat(short)
+        self.bar.setToolTip(told)
 
     def _end(self, result: Any, error: PorescopeError | None) -> None:
         self._stop = None

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QPushButton
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QScrollArea,
+    QWidget,
+)
 
 from porescope.errors import Cancelled, PorescopeError
 from porescope.learn.parameters import STOP
@@ -68,6 +76,7 @@ class TrainPanel(Panel):
         self.column.addWidget(self.scores)
         self._forms: dict[str, tuple[Form, Form]] = {}
         self._folder: Path | None = None
+        self._in_view = True
         self._timer = QTimer(self)
         self._timer.setInterval(WATCH_MS)
         self._timer.timeout.connect(self._look)
@@ -107,6 +116,7 @@ class TrainPanel(Panel):
             card: Card = job(report, cancel)
             return card
 
+        self._in_view = False
         self._watch()
         self.scores.show_rows({})
         self.runner.start(task, lambda card: self._show(training, out, card), self._failed)
@@ -138,7 +148,11 @@ class TrainPanel(Panel):
 
     def _look(self) -> None:
         if self._folder is not None:
+            has_size = self.progress.isVisible()
             self.progress.show_training(read_losses(self._folder), read_pictures(self._folder))
+            if has_size and not self._in_view:
+                self._in_view = True
+                _scroll_to(self.progress)
 
     def _stop(self) -> None:
         if self._folder is not None:
@@ -167,6 +181,15 @@ class TrainPanel(Panel):
         for panel in self.window().findChildren(Panel):
             panel.offer_weights(path)
         self.runner.say(f"Wrote {path}; it can be chosen wherever such weights are used.")
+
+
+def _scroll_to(widget: QWidget) -> None:
+    """Bring a widget into view."""
+    area = widget.parentWidget()
+    while area is not None and not isinstance(area, QScrollArea):
+        area = area.parentWidget()
+    if area is not None:
+        area.ensureWidgetVisible(widget)
 
 
 def _forms(training: Training) -> tuple[Form, Form]:
