@@ -61,11 +61,11 @@ Method = Callable[[Sequence[Stack]], Labels]
 
 def noisy(stack: Stack, seed: int, times: int = 1) -> Stack:
     """Return a simulated stack with the thesis's noise, or with that of all kinds times as much."""
-    gain, black = stack.metadata["grey_per_signal"], stack.metadata["grey_of_no_signal"]
     images = []
     for index in range(stack.shape[0]):
         grey = stack.image(index)
         if times > 1:
+            gain, black = stack.metadata["grey_per_signal"], stack.metadata["grey_of_no_signal"]
             signal = np.maximum(grey - black, 0) / gain
             electrons = NOISIER_ELECTRONS * 3 / (times - 1)
             grey = black + gain * shot_noise(signal, electrons, seed=seed, slice_index=index)
