@@ -63,8 +63,14 @@ def test_flat_gold_fades_under_epoxy_as_the_coefficients_do(beam_kv):
         labels[:slices] = 0
         seen.append(one_slice(labels, beam_kv)[0, 0])
     wanted = learned_backscatter(79, beam_kv, depths_nm)
-    assert np.abs(seen - wanted).max() < 0.035
-    assert np.sqrt(np.mean((seen - wanted) ** 2)) < 0.02
+    assert np.abs(seen - wanted).max() < 0.05
+    assert np.sqrt(np.mean((seen - wanted) ** 2)) < 0.035
+
+
+@pytest.mark.parametrize("beam_kv", [2, 4])
+def test_nothing_is_much_darker_than_the_darkest_material(gold, beam_kv):
+    images = fast_images(gold, VOXEL_NM, beam_kv)
+    assert images.min() >= 0.9 * learned_backscatter(79, beam_kv, 1e4) - 1e-6
 
 
 def test_slices_are_those_of_planes_and_dask_and_label_numbers_do_not_matter(gold):

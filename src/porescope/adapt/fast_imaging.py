@@ -38,13 +38,13 @@ Spread = Callable[[Image], Image]
 
 EPOXY_AND_GOLD: Mapping[int, str | Material] = {0: "epoxy", 1: "gold"}
 
-FALLS = np.array([5.437, 11.57, 7.341, 11.57])
+FALLS = np.array([2.766, 10.06, 16.77, 10.06])
 """a_j, for a depth of one reach."""
-SPREADS = np.array([0.0649, 0.0456, 0.0666, 0.9889])
+SPREADS = np.array([0.1065, 0.0352, 0.1224, 0.4756])
 """How far each spreads on its way through one reach, in reaches of epoxy, standard deviation."""
-WIDE = -0.7285
+WIDE = -1.053
 """c of the last exponential; the second has as much more as this takes away."""
-SHORTER = -0.4076
+SHORTER = -0.39
 """Power of Z/6 by which the reach of a material is shorter than its electrons' range tells."""
 
 DARKEST = 0.9
