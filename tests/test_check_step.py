@@ -66,7 +66,7 @@ def test_some_of_the_slices_can_be_imaged(sample):
 
 
 def test_weights_that_do_not_fit_are_refused_where_they_were_asked_for(sample):
-    with pytest.raises(PorescopeError, match="neural simulator"):
+    with pytest.raises(PorescopeError, match="for surrogate ship with Porescope"):
         check(*sample, imaging="no-such-weights")
     with pytest.raises(PorescopeError, match="no labels yet"):
         check(sample[0], None)

@@ -535,3 +535,29 @@ def test_mutated_files_open_or_are_refused(name, data, originals, tmp_path_facto
         except PorescopeError as error:
             message = str(error)
     assert not message or str(folder) in message
+
+
+def test_a_later_page_that_declares_far_more_than_it_holds_is_refused(tmp_path):
+    path = written(tmp_path / "deflate.tif")
+    with tifffile.TiffFile(path) as tif:
+        place = tif.pages[2].tags["ImageLength"].valueoffset
+    raw = bytearray(path.read_bytes())
+    raw[place : place + 4] = (800_000_000).to_bytes(4, "little")
+    path.write_bytes(raw)
+    with pytest.raises(PorescopeError, match="declares 16,000,000,000 bytes of image but holds"):
+        np.asarray(read_stack(path, SPACING_NM).data)
+
+
+def test_a_tile_far_larger_than_its_image_is_refused(tmp_path):
+    path = tmp_path / "tiled.tif"
+    tifffile.imwrite(path, VOLUME, photometric="minisblack", compression="zlib", tile=(16, 16))
+    with tifffile.TiffFile(path) as tif:
+        places = [page.tags["TileLength"].valueoffset for page in tif.pages]
+        kind = tif.pages[0].tags["TileLength"].dtype
+    raw = bytearray(path.read_bytes())
+    for place in places:
+        raw[place : place + 4] = (16 << 24).to_bytes(4, "little")
+    path.write_bytes(raw)
+    assert kind == 4  # of four bytes
+    with pytest.raises(PorescopeError, match="bytes of image but holds"):
+        np.asarray(read_stack(path, SPACING_NM).data)

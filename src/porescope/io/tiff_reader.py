@@ -51,6 +51,8 @@ class TiffPlane:
         with naming(self.path), tifffile.TiffFile(self.path) as tif:
             tif.filehandle.seek(self.page_offset)
             page = tifffile.TiffPage(tif, self.index)
+            # It may declare another size than the first page, which was looked at when opening.
+            _check_inside(self.path, page, page, tif.filehandle.size)
             if page.compression in tifffile.TIFF.DECOMPRESSORS:
                 image = page.asarray()
                 if page.axes.startswith("S"):
@@ -185,8 +187,11 @@ def _check_inside(path: Path, page: Any, keyframe: Any, size: int) -> None:
             f"{path} is truncated: the image of page {page.index} ends beyond the file; "
             "copy it again."
         )
-    declared = keyframe.size * keyframe.bitspersample // 8
-    check_plausible(path, declared, sum(page.databytecounts), keyframe.compression != 1)
+    compressed = keyframe.compression != 1
+    # A tile is made whole, however little of the image lies in it.
+    values = max(keyframe.size, math.prod(keyframe.chunks)) if compressed else keyframe.size
+    declared = values * keyframe.bitspersample // 8
+    check_plausible(path, declared, sum(page.databytecounts), compressed)
 
 
 def _layout(path: Path, series: Any) -> tuple[int, tuple[int, int]]:
