@@ -243,6 +243,8 @@ def _add_layers(commands: Any) -> None:
 
 
 def _add_adapt(commands: Any) -> None:
+    from porescope.learn.parameters import WeightsOf
+
     parser = commands.add_parser(
         "adapt",
         help="give simulated stacks the look of other images",
@@ -260,7 +262,8 @@ def _add_adapt(commands: Any) -> None:
         "--weights",
         required=True,
         metavar="FILE",
-        help="what porescope train adaptation wrote, ending in .safetensors",
+        help="what porescope train adaptation wrote, ending in .safetensors, or by name: "
+        f"{', '.join(WeightsOf('adaptation').names())}",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of the noise that is added (default: 0)"
