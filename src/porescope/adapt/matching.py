@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,9 +59,10 @@ class Match(NamedTuple):
 NO_MATCH = Match(0.0, 0.0, 0.0)
 
 
-def apart(images: Images, wanted: Images, noise: NDArray[np.float32], found: Match) -> float:
-    """Return how far from a look images are with blur and noise, 1 being as far as without."""
-    return distance(look_of(found.apply(images, noise)), look_of(wanted), look_of(images))
+def apart(images: Images, wanted: Images, noise: NDArray[np.float32]) -> Callable[[Match], float]:
+    """Return what tells how far from a look images are with blur and noise, 1 as far as without."""
+    before, aim = look_of(images), look_of(wanted)
+    return lambda found: distance(look_of(found.apply(images, noise)), aim, before)
 
 
 def match(images: Images, wanted: Images, noise: NDArray[np.float32]) -> Match:
@@ -76,14 +77,12 @@ def match(images: Images, wanted: Images, noise: NDArray[np.float32]) -> Match:
     """
     from scipy.optimize import minimize
 
-    before, aim = look_of(images), look_of(wanted)
-
-    def told(values: NDArray[np.float64]) -> float:
-        return distance(look_of(_match(values).apply(images, noise)), aim, before)
-
+    far = apart(images, wanted, noise)
     corners = np.vstack([BEGIN, BEGIN + np.diag(FURTHER)])
     options = {"maxfev": TRIES, "xatol": 0.01, "initial_simplex": corners}
-    found = minimize(told, BEGIN, method="Nelder-Mead", options=options)
+    found = minimize(
+        lambda values: far(_match(values)), BEGIN, method="Nelder-Mead", options=options
+    )
     return _match(found.x)
 
 

@@ -443,7 +443,8 @@ def _matches(judged: Judged) -> list[Match]:
             pairs.append((images, wanted, item["noise"][:MATCHED].numpy()))
         each = [match(*pair) for pair in pairs]
         candidates = [NO_MATCH, Match(*np.mean(each, axis=0).tolist()), *each]
-        totals = [sum(apart(*pair, this) for pair in pairs) for this in candidates]
+        distances = [apart(*pair) for pair in pairs]
+        totals = [sum(far(this) for far in distances) for this in candidates]
         nearest = candidates[int(np.argmin(totals))]
         found.append(Match(*np.maximum(nearest, LEAST).tolist()))
     return found

@@ -84,8 +84,9 @@ def write_adaptation(
         result.mkdir()
         moved = {}
         stacks = read_images(source)
+        adaptation = load_adaptation(weights, device)
         for stack in stacks:  # before any takes its time
-            load_adaptation(weights, device).levels(stack)
+            adaptation.levels(stack)
         for number, stack in enumerate(stacks):
             name = image_name(stack, number)
             made, moved[name] = adapted(

@@ -213,10 +213,10 @@ class LayersPanel(Panel):
         """Say which image the slider shows; energies need not lie evenly."""
         told = None
         flat = self.viewer.dims.ndisplay == 2
-        if flat and self._series is not None and self._series in self.viewer.layers:
+        if flat and self._series is not None and self._shown:
             with suppress(PorescopeError):  # the slider stands beyond the series, in the layers
                 index = slice_at_slider(self.viewer, self._series)
-                told = f"Slider: {self._series.metadata[CHANNEL]['beam_kv'][index]:g} keV"
+                told = f"Slider: {self._known()['beam_kv'][index]:g} keV"
         self.energy.say(told)
 
     def _draw(self) -> None:

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from porescope.adapt.parameters import Length
 from porescope.learn.parameters import WeightsOf
 from porescope.pipeline.simulation.parameters import checked_materials
 from porescope.segment.parameters import SegmentationTraining
 
 NO_WEIGHTS = "none"
-Length = Annotated[float, Field(gt=0)]
 
 
 class OwnStackTraining(SegmentationTraining):
