@@ -120,7 +120,7 @@ def test_solid_that_is_not_brighter_is_refused():
 def verdict(before, after, **more):
     unsure = {"tpcf_uncertainty": 0.01, "lpf_uncertainty": 0.01, "diameter_uncertainty": 0.01}
     solid = {"solid_fraction": 0.3, **unsure, **more}
-    return Verdict({**solid, **before}, {**solid, **after}, 0.012, (0.8, 0.4))
+    return Verdict({**solid, **before}, {**solid, **after}, np.full(5, 0.012), (0.8, 0.4))
 
 
 def test_the_verdict_says_what_fell_and_what_did_not():
@@ -212,6 +212,7 @@ def test_the_loop_leads_from_a_stack_to_its_segmentation(own, finished, tmp_path
     assert "Before is by k-means" in told
     assert "anisotropy error of the lineal path" in told
     assert "not adapted, as was asked for" in told
+    assert "The slice where most changed" in told
     assert "misplaced voxels, %, of generated structures, before" in card.scores
     labels = read_stack(out / "labels.ome.zarr")
     assert labels.is_labels

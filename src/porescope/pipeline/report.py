@@ -12,16 +12,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-import numpy as np
-
 from porescope.measure.parts import UNCERTAINTY
+from porescope.pipeline.pictures import cuts, middle, new_figure
 from porescope.pipeline.plots import PLOTS
 from porescope.pipeline.recipe import Recipe
-from porescope.pipeline.workspace import Workspace, image_name
-from porescope.stack import COLUMNS, ROWS, SLICES, Stack
+from porescope.pipeline.workspace import Workspace
+from porescope.stack import Stack
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 EXPLAINED = {
@@ -48,14 +46,17 @@ EXPLAINED = {
     **{f"tortuosity_{axis}": f"tortuosity along {axis}" for axis in "zyx"},
 }
 """What the scores that a person wants to see are called; docs/measures.md says what they mean."""
-OUTLINE = "#ffb000"
 SCORES = "scores.json"
 
 
 def write_report(
-    path: Path, recipe: Recipe, workspace: Workspace, findings: Sequence[str] = ()
+    path: Path,
+    recipe: Recipe,
+    workspace: Workspace,
+    findings: Sequence[str] = (),
+    pictures: Sequence[tuple[str, Figure]] = (),
 ) -> None:
-    """Write the report on a finished workspace, with sentences on top, as one file."""
+    """Write the report on a finished workspace, with sentences and pictures on top, as one file."""
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -70,7 +71,7 @@ def write_report(
         scores=explained(workspace.scores),
         figures=[
             (title, base64.b64encode(_png(figure)).decode())
-            for title, figure in _figures(workspace)
+            for title, figure in (*pictures, *_figures(workspace))
         ],
         tables={name: _formatted(rows) for name, rows in workspace.tables.items()},
         recipe=recipe.to_yaml(),
@@ -148,74 +149,16 @@ def _formatted(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
 def _figures(workspace: Workspace) -> list[tuple[str, Figure]]:
     figures = []
     if workspace.images:
-        figures.append(("The middle slice, with the border of the solid", _middle(workspace)))
+        figures.append(("The middle slice, with the border of the solid", middle(workspace)))
     if workspace.labels is not None:
-        figures.append(("Cuts through the labels (solid white)", _cuts(workspace.labels)))
+        figures.append(("Cuts through the labels (solid white)", cuts(workspace.labels)))
     for name, plot in PLOTS.items():
         rows = workspace.tables.get(name)
         if rows:
-            figure, axes = _new_figure(plot.panels, height=2.8)
+            figure, axes = new_figure(plot.panels, height=2.8)
             plot.draw(axes, rows)
             figures.append((plot.title, figure))
     return figures
-
-
-def _middle(workspace: Workspace) -> Figure:
-    images = workspace.images
-    figure, axes = _new_figure(len(images), height=3.6)
-    for index, (image, ax) in enumerate(zip(images, axes, strict=True)):
-        middle = image.shape[SLICES] // 2
-        extent = _extent(image, ROWS, COLUMNS)
-        plane = np.asarray(image.data[middle])
-        low, high = np.percentile(plane, (0.5, 99.5))
-        ax.imshow(plane, cmap="gray", vmin=low, vmax=high, extent=extent)
-        labels = workspace.labels
-        if labels is not None and labels.shape[1:] == image.shape[1:]:
-            nearest = int(labels.nearest_slices(image.slice_z_nm[middle]))
-            solid = np.asarray(labels.data[nearest]) > 0
-            # Matplotlib draws no contour through a single row or column.
-            if min(solid.shape) > 1 and solid.any() and not solid.all():
-                ax.contour(
-                    solid, levels=[0.5], colors=OUTLINE, linewidths=0.8, extent=extent,
-                    origin="upper",
-                )  # fmt: skip
-        ax.set_title(f"{image_name(image, index)}, slice {middle}")
-        _label(ax, "x", "y")
-    return figure
-
-
-def _cuts(labels: Stack) -> Figure:
-    figure, axes = _new_figure(3, height=3.6)
-    z, y, x = (size // 2 for size in labels.shape)
-    cuts = [
-        (labels.data[z], (ROWS, COLUMNS), "y", "x"),
-        (labels.data[:, y], (SLICES, COLUMNS), "z", "x"),
-        (labels.data[:, :, x], (SLICES, ROWS), "z", "y"),
-    ]
-    for ax, (plane, (down, across), down_name, across_name) in zip(axes, cuts, strict=True):
-        solid = np.asarray(plane) > 0
-        ax.imshow(solid, cmap="gray", vmin=0, vmax=1, extent=_extent(labels, down, across))
-        ax.set_title(f"{across_name}{down_name}")
-        _label(ax, across_name, down_name)
-    return figure
-
-
-def _new_figure(columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, height), layout="constrained")
-    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
-
-
-def _extent(stack: Stack, down: int, across: int) -> tuple[float, float, float, float]:
-    def length(axis: int) -> float:
-        return stack.shape[axis] * stack.spacing_nm[axis]
-
-    return 0.0, length(across), length(down), 0.0
-
-
-def _label(ax: Axes, across: str, down: str) -> None:
-    ax.set(xlabel=f"{across}, nm", ylabel=f"{down}, nm")
 
 
 def _png(figure: Figure) -> bytes:

@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from porescope.errors import MissingMetadata, PorescopeError, PorescopeWarning
 from porescope.files import replacing, write_beside
 from porescope.learn.parameters import STOP
@@ -305,8 +307,8 @@ def _misplaced(samples: Sequence[Sample], how: Mapping[str, Any], cancel: Cancel
         labels = segment.function(
             Workspace(images=tuple(sample.stacks)), parameters, progress=no_progress, cancel=cancel
         ).need_labels()
-        shares.append(share_moved(labels, sample.truth, cancel))
-    return 100 * sum(shares) / len(shares)
+        shares.append(share_moved(labels, sample.truth, cancel).mean())
+    return 100 * float(np.mean(shares))
 
 
 def _structure(

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from porescope.errors import Cancelled, PorescopeError
 from porescope.files import replacing
 from porescope.measure.parts import UNCERTAINTY
+from porescope.pipeline.pictures import changes
 from porescope.pipeline.recipe import Recipe
 from porescope.pipeline.report import EXPLAINED, write_report
 from porescope.pipeline.step import find_step
@@ -80,15 +82,15 @@ class Verdict:
     ----------
     before, after : mappings
         From :func:`measured`.
-    moved : float
-        Share of the voxels that are of another phase after than before.
+    moved : array of shape (slices,)
+        Share of each slice's pixels that are of another phase after than before.
     misplaced : (float, float)
         Voxels in % that either method misplaces on generated structures that chose the epoch.
     """
 
     before: Mapping[str, Any]
     after: Mapping[str, Any]
-    moved: float
+    moved: NDArray[np.float64]
     misplaced: tuple[float, float]
 
     @property
@@ -135,8 +137,8 @@ class Verdict:
             f"On generated structures with this look, {after:.2g} % of the voxels are misplaced "
             f"now, and {before:.2g} % as the stack was segmented first; these structures chose the "
             "epoch.",
-            f"{100 * self.moved:.2f} % of the voxels are of another phase than before; solid were "
-            f"{shares[0]}, and are {shares[1]}.",
+            f"{100 * self.moved.mean():.2f} % of the voxels are of another phase than before; "
+            f"solid were {shares[0]}, and are {shares[1]}.",
             "Of the stack itself no truth is known: isotropy says something only of structures "
             "that are isotropic, and the physics check only of materials that are rightly named.",
         ]
@@ -170,13 +172,14 @@ def _known(number: Any) -> bool:
     return isinstance(number, float) and math.isfinite(number)
 
 
-def share_moved(before: Stack, after: Stack, cancel: Cancel) -> float:
-    """Return the share of voxels that two segmentations do not agree on."""
-    differ = sum(
-        int(((np.asarray(before.data[z]) > 0) != (np.asarray(after.data[z]) > 0)).sum())
-        for z in track(range(before.shape[SLICES]), cancel=cancel)
+def share_moved(before: Stack, after: Stack, cancel: Cancel) -> NDArray[np.float64]:
+    """Return the share of each slice's pixels that two segmentations do not agree on."""
+    return np.array(
+        [
+            ((np.asarray(before.data[z]) > 0) != (np.asarray(after.data[z]) > 0)).mean()
+            for z in track(range(before.shape[SLICES]), cancel=cancel)
+        ]
     )
-    return differ / math.prod(before.shape)
 
 
 def write_verdict(
@@ -185,5 +188,10 @@ def write_verdict(
     """Write the report, and the recipe that segments other such stacks."""
     with replacing(folder / RECIPE) as beside:
         beside.write_text(recipe.to_yaml(), encoding="utf-8")
+    pictures = []
+    if verdict.moved.any():
+        before, after = (made.maps[f"labels {when}"] for when in (BEFORE, AFTER))
+        changed = changes(made.images[0], before, after, int(verdict.moved.argmax()))
+        pictures.append(("The slice where most changed", changed))
     with replacing(folder / REPORT) as beside:
-        write_report(beside, recipe, made, [*verdict.findings(), *notes])
+        write_report(beside, recipe, made, [*verdict.findings(), *notes], pictures)
