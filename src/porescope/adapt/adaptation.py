@@ -268,15 +268,14 @@ def load_adaptation(name: str | Path, device: str = "auto") -> Adaptation:
         If there are no such weights, or the file is none of an adaptation.
     """
     from porescope.learn.device import torch_device
-    from porescope.learn.weights import find_weights
+    from porescope.learn.weights import find_weights, written_ns
 
     path = find_weights(KIND, name)
-    stamp = path.stat().st_mtime_ns if path.exists() else 0
-    return _loaded(path.absolute(), stamp, torch_device(device))
+    return _loaded(path.absolute(), written_ns(path), torch_device(device))
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: Path, _changed: int, device: str) -> Adaptation:
+def _loaded(path: Path, _written_ns: int, device: str) -> Adaptation:
     import torch
 
     from porescope.adapt.networks import Generator

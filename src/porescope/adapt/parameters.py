@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from porescope.learn.parameters import TrainingParameters
-
-Length = Annotated[float, Field(gt=0)]
 
 
 class AdaptationTraining(TrainingParameters):
@@ -23,7 +19,7 @@ class AdaptationTraining(TrainingParameters):
     target_kv: float | None = Field(
         None, gt=0, description="voltage in kV of stacks whose look is learned and that tell none"
     )
-    target_spacing_nm: tuple[Length, Length, Length] | None = Field(
+    target_spacing_nm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = Field(
         None, description="voxel size z, y, x in nm of those that tell none"
     )
     channels: int = Field(

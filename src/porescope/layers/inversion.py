@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -23,72 +23,18 @@ from porescope.layers.forward import (
     checked_beam,
     layer_model,
 )
+from porescope.layers.learned import by_network, from_weights
+from porescope.layers.least_squares import by_neighbours, by_tikhonov
 from porescope.layers.noise import noise_between
 from porescope.layers.structures import THICKEST_NM
+from porescope.layers.task import Inversion, Method, Task
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress
 
 LARGEST_NOISE = 0.5
 
 
-@dataclass(frozen=True, eq=False)
-class Inversion:
-    """What a method found.
-
-    Attributes
-    ----------
-    thickness_nm : array of shape (layers, y, x), float64
-        The lowest layer first.
-    uncertainty_nm : array of shape (layers, y, x), float64
-        Standard error of each pixel by itself, from noise alone.
-    misfit : array of shape (y, x), float64
-        Mean square over energies of the deviation from the series, in units of the noise: about 1
-        where the model holds, much more where it does not.
-    noise : float
-        The noise that was reckoned with, as a share of the signal.
-    notes : mapping
-        What the method decided, such as the strength of its regularisation.
-    method : str
-        Which found it.
-    """
-
-    thickness_nm: NDArray[np.float64]
-    uncertainty_nm: NDArray[np.float64]
-    misfit: NDArray[np.float64]
-    noise: float
-    notes: dict[str, float] = field(default_factory=dict)
-    method: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What a method is given: checked, and the same for all.
-
-    Attributes
-    ----------
-    signals : array of shape (energies, y, x), float64
-        Above 0, in units of the model.
-    beam_kv : array of shape (energies,), float64
-    model : Model
-    thickest_nm : array of shape (layers,), float64
-    noise : float or None
-        Standard deviation as a share of the signal, if known.
-    """
-
-    signals: NDArray[np.float64]
-    beam_kv: NDArray[np.float64]
-    model: Model
-    thickest_nm: NDArray[np.float64]
-    noise: float | None
-
-
-Method = Callable[[Task, Progress, Cancel], Inversion]
-
-
 def methods() -> dict[str, Method]:
     """Return the methods by name."""
-    from porescope.layers.learned import by_network
-    from porescope.layers.least_squares import by_neighbours, by_tikhonov
-
     return {"network": by_network, "neighbours": by_neighbours, "tikhonov": by_tikhonov}
 
 
@@ -202,8 +148,6 @@ def find_method(name: str) -> Method:
     PorescopeError
         If there is none.
     """
-    from porescope.layers.learned import from_weights
-
     known = methods()
     method = known.get(name) or from_weights(name)
     if method is None:

@@ -11,10 +11,10 @@ import numpy as np
 
 from porescope.errors import PorescopeError
 from porescope.layers.forward import BEAM_KV, Published
-from porescope.layers.inversion import Inversion, Method, Task
 from porescope.layers.noise import believed
 from porescope.layers.parameters import NETWORK_NAMES, network_name
 from porescope.layers.structures import THICKEST_NM
+from porescope.layers.task import Inversion, Method, Task
 from porescope.layers.tikhonov import SMALLEST_NOISE
 from porescope.layers.volumes import thickness_from_labels
 from porescope.learn.precision import autocast, channels_last

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from porescope.layers.inversion import Inversion, Task
 from porescope.layers.neighbours import RIDGE, fit_neighbours
 from porescope.layers.noise import believed
+from porescope.layers.task import Inversion, Task
 from porescope.layers.tikhonov import (
     SMALLEST_NOISE,
     Fit,

@@ -24,7 +24,8 @@ from porescope.layers.forward import (
     checked_beam,
     forward,
 )
-from porescope.layers.inversion import Inversion, checked_signals, counted, rising
+from porescope.layers.inversion import checked_signals, counted, rising
+from porescope.layers.task import Inversion
 from porescope.layers.volumes import STEP_NM, labels_from_thickness
 from porescope.stack import Region, Stack, region_slices
 

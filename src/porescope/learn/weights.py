@@ -208,6 +208,14 @@ def find_weights(kind: str, name: str | Path) -> Path:
     return path
 
 
+def written_ns(path: Path) -> int:
+    """Return when a file was written, so that weights in memory are told from newer ones.
+
+    0 where there is none, which is for whoever reads it to say.
+    """
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
 def shipped_names(kind: str) -> list[str]:
     """Return the names of weights of a kind that ship, but for those that others bring along."""
     paths = shipped("").parent.glob(f"{kind}-*.safetensors")

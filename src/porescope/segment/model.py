@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from porescope.errors import PorescopeError
 from porescope.learn.precision import channels_last
-from porescope.learn.weights import Card, find_weights, load_weights, read_card
+from porescope.learn.weights import Card, find_weights, load_weights, read_card, written_ns
 from porescope.segment.networks import (
     Ensemble,
     IntermediateFusion,
@@ -189,11 +189,11 @@ def load_segmentation(name: str | Path) -> tuple[Segmentation, Card]:
         If there are no such weights, or the file is none of a segmentation.
     """
     path = find_weights(KIND, name)
-    return _load(path, path.stat().st_mtime_ns if path.exists() else 0)
+    return _load(path.absolute(), written_ns(path))
 
 
 @lru_cache(maxsize=4)
-def _load(path: Path, _changed: int) -> tuple[Segmentation, Card]:
+def _load(path: Path, _written_ns: int) -> tuple[Segmentation, Card]:
     card = read_card(path)
     if card.network != NAME:
         raise PorescopeError(f"{path} holds weights of {card.network!r:.80}, not of {NAME!r}.")

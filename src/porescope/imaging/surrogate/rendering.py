@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -228,15 +228,14 @@ def load_surrogate(name: str | Path = "default", device: Device = "auto") -> Sur
     >>> field = extract_heightfield(primitives, plane_z=20.0)  # doctest: +SKIP
     >>> surrogate.render(field, beam_kv=2.0)["bse"]  # doctest: +SKIP
     """
-    from porescope.learn.weights import find_weights
+    from porescope.learn.weights import find_weights, written_ns
 
     path = find_weights(KIND, name)
-    stamp = path.stat().st_mtime_ns if path.exists() else 0
-    return _loaded(path.absolute(), stamp, torch_device(device))
+    return _loaded(path.absolute(), written_ns(path), torch_device(device))
 
 
-@cache
-def _loaded(path: Path, stamp: int, device: str) -> Surrogate:
+@lru_cache(maxsize=4)
+def _loaded(path: Path, _written_ns: int, device: str) -> Surrogate:
     import torch
 
     from porescope.learn.weights import load_weights, read_card

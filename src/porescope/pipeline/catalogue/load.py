@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from porescope.errors import PorescopeError
 from porescope.pipeline.step import Parameters, step
@@ -14,8 +13,7 @@ from porescope.pipeline.workspace import Workspace
 from porescope.stack import Stack
 from porescope.tracking import Cancel, Progress
 
-Length = Annotated[float, Field(gt=0)]
-Spacing = tuple[Length | None, Length | None, Length | None]
+Spacing = tuple[PositiveFloat | None, PositiveFloat | None, PositiveFloat | None]
 
 
 class LoadParameters(Parameters):
@@ -27,7 +25,7 @@ class LoadParameters(Parameters):
     beam_kv: float | None = Field(
         None, gt=0, description="beam energy in kV of a single stack, where its file does not tell"
     )
-    keep_kv: tuple[Length, ...] = Field(
+    keep_kv: tuple[PositiveFloat, ...] = Field(
         (), description="beam energies in kV of the stacks to keep; all by default"
     )
     truth: Path | None = Field(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
-from porescope.adapt.parameters import Length
 from porescope.learn.parameters import WeightsOf
 from porescope.pipeline.simulation.parameters import checked_materials
 from porescope.segment.parameters import SegmentationTraining
@@ -17,7 +16,7 @@ NO_WEIGHTS = "none"
 class OwnStackTraining(SegmentationTraining):
     """How structures like those in a stack are made and imaged, and what is learned from them."""
 
-    spacing_nm: tuple[Length, Length, Length] | None = Field(
+    spacing_nm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = Field(
         None, description="voxel size z, y, x in nm, where the files do not tell it"
     )
     beam_kv: float | None = Field(
