@@ -1,4 +1,5 @@
 import csv
+import os
 import pickle
 
 import numpy as np
@@ -8,6 +9,7 @@ from porescope.errors import Cancelled, PorescopeError
 
 torch = pytest.importorskip("torch")
 
+from porescope.learn import training as learn_training  # noqa: E402
 from porescope.learn.optimizer import Muon, orthogonalized  # noqa: E402
 from porescope.learn.parameters import TrainingParameters  # noqa: E402
 from porescope.learn.training import train  # noqa: E402
@@ -276,3 +278,52 @@ def test_an_example_of_the_newest_epoch_is_kept_as_pictures(tmp_path):
         x = Lines(16, seed=7)[0]["x"].item()
         assert pictures["prediction"].item() == pytest.approx(slope * x + offset, abs=0.02)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+class Noted(Lines):
+    """Lines that note, in a file of each process, which items it asked for."""
+
+    def __init__(self, count, folder):
+        super().__init__(count)
+        self.folder = folder
+
+    def __getitem__(self, index):
+        with (self.folder / str(os.getpid())).open("a") as file:
+            file.write(f"{index}\n")
+        return super().__getitem__(index)
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+
+
+@needs_fork
+def test_processes_that_learn_together_share_the_items_and_return_one_network(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(learn_training, "processes", lambda: 2)
+    noted, work = tmp_path / "noted", tmp_path / "work"
+    noted.mkdir()
+    longer = PARAMETERS.model_copy(update={"epochs": 20, "learning_rate": 1.0, "patience": 40})
+    counted = []
+    network, scores = learn(
+        work, longer, Noted(64, noted), progress=lambda *done: counted.append(done)
+    )
+    assert weights(network).tolist() == pytest.approx([3, -1], abs=0.1)
+    assert scores["validation_loss"] < 0.01
+    assert not counted  # here, but in the process of the first
+    asked = [np.loadtxt(path, dtype=int) for path in sorted(noted.iterdir())]
+    assert len(asked) == 2
+    assert sorted(np.concatenate(asked)) == list(range(20 * 64))
+    assert {tuple(np.unique(items % 2)) for items in asked} == {(0,), (1,)}
+    rows = list(csv.DictReader((work / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(20)]
+    (work / "stop").touch()
+    learn(work, longer.model_copy(update={"epochs": 30}), Noted(64, noted))
+    assert len(list(csv.DictReader((work / "metrics.csv").open()))) == 21
+
+
+@needs_fork
+def test_processes_that_learn_together_are_cancelled_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(learn_training, "processes", lambda: 2)
+    with pytest.raises(Cancelled):
+        learn(tmp_path, cancel=lambda: True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
@@ -22,7 +23,8 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     WeightAveraging,
 )
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from porescope.errors import Cancelled, PorescopeError
@@ -52,6 +54,17 @@ STEEPEST = 1.0
 def versions() -> dict[str, str]:
     """Return the versions of what trains networks, for the card of their weights."""
     return {name: version(name) for name in ("napari-porescope", "torch", "lightning", "monai")}
+
+
+def processes() -> int:
+    """Return how many processes learn together: one for each GPU.
+
+    They are forked, since a process that starts anew would start the program around it too. That
+    cannot be done once this one has begun to use a GPU; then it learns by itself.
+    """
+    begun = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    forked = hasattr(os, "fork") and not begun
+    return max(1, torch.cuda.device_count()) if forked else 1
 
 
 def train(
@@ -91,7 +104,8 @@ def train(
         If such a file exists, the training ends after the epoch it is in; ``stop`` in the folder
         by default.
     progress, cancel
-        See :mod:`porescope.tracking`; batches are counted.
+        See :mod:`porescope.tracking`; batches are counted. Where several GPUs learn together, they
+        are called in the process of the first, a copy of this one.
 
     Returns
     -------
@@ -120,6 +134,9 @@ def train(
         DataLoader(training, size, sampler=onwards, drop_last=True),
         DataLoader(validation, parameters.batch_size),
     )
+    together = processes()
+    # To ask the GPU what it can do would be to begin to use it; all can, though old ones slowly.
+    fast = together > 1 or has_fast_bfloat16(torch_device())
     quiet = logging.getLogger("lightning.pytorch")
     level = quiet.level
     quiet.setLevel(logging.WARNING)
@@ -128,9 +145,10 @@ def train(
             warnings.filterwarnings("ignore", module=r"lightning\.")
             trainer = lightning.Trainer(
                 max_epochs=parameters.epochs,
-                devices=max(1, torch.cuda.device_count()),
-                strategy="ddp" if torch.cuda.device_count() > 1 else "auto",
-                precision="bf16-mixed" if has_fast_bfloat16(torch_device()) else "32-true",
+                devices=together,
+                strategy="ddp_fork" if together > 1 else "auto",
+                use_distributed_sampler=False,  # _Onwards counts for all
+                precision="bf16-mixed" if fast else "32-true",
                 gradient_clip_val=STEEPEST,
                 callbacks=[
                     averaging,
@@ -153,6 +171,10 @@ def train(
             # Else it would put the newest average in the place of the best epoch's.
             trainer.callbacks.remove(averaging)  # type: ignore[attr-defined]
             (scores,) = trainer.validate(learner, same, verbose=False)
+    except ProcessRaisedException:
+        if cancel():
+            raise Cancelled from None
+        raise
     finally:
         quiet.setLevel(level)
     return learner.network.cpu().eval(), dict(scores)
@@ -189,7 +211,10 @@ def _averaged(average: Tensor, weights: Tensor, steps: Tensor | int) -> Tensor:
 
 
 class _Onwards(Sampler[int]):
-    """Counts on from epoch to epoch, so that a training that goes on meets the same data."""
+    """Counts on from epoch to epoch, so that a training that goes on meets the same data.
+
+    Where processes learn together, each takes its own of every so many items.
+    """
 
     def __init__(self, data: Any) -> None:
         self._length = len(data)
@@ -199,11 +224,21 @@ class _Onwards(Sampler[int]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._length
+        return self._length // _count()
 
     def __iter__(self) -> Iterator[int]:
-        first = self._epoch * self._length
-        return iter(range(first, first + self._length))
+        first = self._epoch * self._length + _number()
+        return iter(range(first, first + len(self) * _count(), _count()))
+
+
+def _count() -> int:
+    """Return how many processes there are."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def _number() -> int:
+    """Return which of the processes this is."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 class _Learner(lightning.LightningModule):
@@ -264,11 +299,14 @@ class _Tracking(Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         if self._cancel():
             raise Cancelled
+        if not trainer.is_global_zero:
+            return
         batches = int(trainer.num_training_batches)
         self._progress(trainer.global_step, batches * (trainer.max_epochs or 1))
 
     def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        trainer.should_stop = trainer.should_stop or self._stop.exists()
+        asked = trainer.strategy.reduce_boolean_decision(self._stop.exists(), all=False)
+        trainer.should_stop = trainer.should_stop or asked
 
 
 class _Diary(Callback):
