@@ -1,6 +1,6 @@
 """The loop on stacks of a microscope that is hidden from it, and on a real serial section.
 
-python benchmarks/own_stack.py WORK [--only unknown|known|real]
+python benchmarks/own_stack.py WORK [--only unknown|again|known|real]
 prints the tables and stores them in results/own_stack.md; half an hour a stack on two idle cores.
 WORK is a folder that keeps what is made, so that a run that was stopped goes on; the real section
 needs shared/data beside the project.
@@ -36,11 +36,15 @@ PAPER = (
 ERRORS = ("tpcf", "lpf", "diameter", "misfit")
 
 
-HIDDEN_KV = {
-    "unknown": ("A hidden microscope, at a voltage that no network knows", (3.0,)),
-    "known": ("A hidden microscope, at the voltages of the networks that ship", (1.0, 2.0, 4.0)),
+UNKNOWN_KV, KNOWN_KV = (3.0,), (1.0, 2.0, 4.0)
+HIDDEN = {
+    "unknown": ("A hidden microscope, at a voltage that no network knows", UNKNOWN_KV, None),
+    "again": ("The same stack again, beginning with what was learned", UNKNOWN_KV, "unknown"),
+    "known": ("A hidden microscope, at the voltages of the networks that ship", KNOWN_KV, None),
 }
+"""What is looked at by name: its title, voltages, and the case whose networks it begins with."""
 REAL = "real"
+WEIGHTS = "segmentation.safetensors"
 
 
 def hidden_stack(folder: Path, beams_kv: Sequence[float], seed: int = 1) -> Path:
@@ -80,7 +84,7 @@ def hidden_stack(folder: Path, beams_kv: Sequence[float], seed: int = 1) -> Path
 
 def loop(stack: Path, out: Path, parameters: OwnStackTraining) -> list[str]:
     """Run the loop, or take what it left, and return the rows of a table."""
-    if not (out / "segmentation.safetensors").exists():
+    if not (out / WEIGHTS).exists():
         start = time.process_time()
         train_on_own_stack(stack, out, parameters, report=_teller())
         print(f"{(time.process_time() - start) / 60:.1f} minutes of processor")
@@ -146,7 +150,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
-    parser.add_argument("--only", choices=(*HIDDEN_KV, REAL))
+    parser.add_argument("--only", choices=(*HIDDEN, REAL))
     asked = parser.parse_args()
     lines = [
         "# From a stack without labels: figures",
@@ -155,11 +159,12 @@ def main() -> None:
         "paper's Table 4, tpcf / lpf / diameter of its own real samples without and with "
         f"adaptation: {PAPER}.",
     ]
-    for name, (title, beams_kv) in HIDDEN_KV.items():
+    for name, (title, beams_kv, before) in HIDDEN.items():
         if asked.only in (None, name):
-            stack, out = asked.work / name, asked.work / f"{name}-loop"
+            stack, out = asked.work / (before or name), asked.work / f"{name}-loop"
             truth = hidden_stack(stack, beams_kv)
-            rows = loop(stack, out, OwnStackTraining())
+            begin = {"start": str(asked.work / f"{before}-loop" / WEIGHTS)} if before else {}
+            rows = loop(stack, out, OwnStackTraining(**begin))
             lines += ["", f"## {title}", *rows, against_truth(out, truth), "", told_of(out)]
     if asked.only in (None, REAL) and SECTION.exists():
         out = asked.work / f"{REAL}-loop"

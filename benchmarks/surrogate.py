@@ -5,7 +5,7 @@ First make the images, with tools/simulate_surrogate_images.py:
     python tools/simulate_surrogate_images.py DATA/gold-test stacks STACK ...
 Then ``python benchmarks/surrogate.py DATA`` prints the first part of results/surrogate.md. With
 ``--trainings`` (and DATA/training) it trains the networks of Tables 3 and 4 for a short while, and
-prints the second; a quarter of an hour on one core with 16-bit floats.
+prints the second; three quarters of an hour on one core with 16-bit floats.
 """
 
 import argparse
@@ -38,7 +38,7 @@ PAPER = {
 }
 """Table 3: mean pixel error total BSE, SE; systematic BSE, SE; SSIM BSE, SE; PSNR BSE, SE."""
 DEPTHS = ("resnet34", "resnet50", "resnet101", "resnet152")
-STEPS, FEW_STEPS, BATCH, EDGE = 300, 100, 4, 64
+STEPS, FEW_STEPS, BATCH, EDGE = 1500, 400, 4, 64
 
 
 def row(*cells):

@@ -253,6 +253,8 @@ def test_labels_and_recipe_are_of_the_segmentation_that_explains_the_images(
     assert steps["segment"].method == method
     assert recipe.inputs[0].is_absolute()
     assert ("as at first" in recipe.name) == (trusted == "before")
+    again = f"with {out / 'segmentation.safetensors'} to begin with"
+    assert (again in (out / "report.html").read_text()) == (trusted == "after")
 
 
 def test_generated_images_have_the_voltage_pixels_slices_and_levels_of_the_stack(finished):

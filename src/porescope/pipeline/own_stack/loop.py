@@ -60,6 +60,12 @@ STAGES = (
     "checking the first segmentation",
     "checking the new one",
 )
+KMEANS = "kmeans"
+AGAIN = (
+    "The structures were drawn from what k-means found. Learn again in another folder, with "
+    "{weights} to begin with (start): they are then drawn from the new segmentation, and come "
+    "nearer to the stack."
+)
 SQUARE_WITHIN = 1.01
 LEAST_PX, LEAST_SLICES = 32, 5
 
@@ -157,7 +163,10 @@ def train_on_own_stack(
     if not (out / LABELS).exists():
         with write_beside(out / LABELS) as beside:
             shutil.copytree(out / (AFTER if verdict.better else BEFORE), beside)
-    write_verdict(out, recipe, made, verdict, [_told(how, waves), *notes])
+    notes = [_told(how, waves), *notes]
+    if how["method"] == KMEANS and verdict.better:
+        notes.append(AGAIN.format(weights=out / FILE))
+    write_verdict(out, recipe, made, verdict, notes)
     if not verdict.better:
         warnings.warn(verdict.conclusion(), PorescopeWarning, stacklevel=2)
     for name in (Path(FILE).with_suffix(".json").name, FILE):
@@ -259,15 +268,15 @@ def _first_method(stacks: Sequence[Stack], parameters: OwnStackTraining) -> dict
     from porescope.segment.probability import PIXEL_WITHIN
 
     if parameters.weights is None:
-        return {"method": "kmeans"}
+        return {"method": KMEANS}
     model, _ = load_segmentation(parameters.weights)
     pixels = stacks[0].spacing_nm[COLUMNS] / model.settings.pixel_nm
     try:
         model.voltages([stack.beam_kv for stack in stacks])
     except PorescopeError:
-        return {"method": "kmeans"}
+        return {"method": KMEANS}
     if not 1 / PIXEL_WITHIN <= pixels <= PIXEL_WITHIN:
-        return {"method": "kmeans"}
+        return {"method": KMEANS}
     return _by_networks(parameters.weights)
 
 
@@ -380,7 +389,7 @@ def _recipe(
 
 def _told(how: Mapping[str, Any], waves: Waves) -> str:
     """Return what was made, and from what."""
-    by = "k-means" if how["method"] == "kmeans" else "networks that there were"
+    by = "k-means" if how["method"] == KMEANS else "networks that there were"
     sizes = " and ".join(f"{length:.3g} nm" for length in waves.wavelengths_nm)
     return (
         f"Before is by {by}. Learned from leveled waves of {sizes}, "
