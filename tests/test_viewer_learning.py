@@ -317,6 +317,15 @@ def test_what_is_missing_is_said(qtbot, train, tmp_path):
     assert "Add what to learn from" in run(qtbot, train)
 
 
+def test_a_file_is_no_folder_for_weights(qtbot, train, tmp_path):
+    (tmp_path / "notes.txt").write_text("gold")
+    for place in (tmp_path / "notes.txt", tmp_path / "notes.txt" / "silver"):
+        train.runner.say("Wrote weights.")
+        train.out.setText(str(place))
+        train.out.editingFinished.emit()
+        assert run(qtbot, train).startswith(f"Cannot write weights to {place}: ")
+
+
 def test_each_training_has_its_own_parameters_the_common_ones_folded_away(train):
     train.setVisible(True)
     first, others = train._forms["segmentation"]
@@ -340,6 +349,8 @@ def test_folders_can_be_dropped(train, tmp_path):
     )  # fmt: skip
     train.inputs.dropEvent(event)
     assert train.inputs.paths()[-1] == tmp_path
+    train.inputs.dropEvent(event)
+    assert train.inputs.paths().count(tmp_path) == 1, "what is listed already is not listed again"
     train.inputs.setCurrentRow(train.inputs.count() - 1)
     train.inputs._remove()
     assert tmp_path not in train.inputs.paths()

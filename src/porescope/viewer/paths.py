@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +41,21 @@ class PathList(QListWidget):
         """Return what is listed."""
         return [Path(self.item(row).text()).expanduser() for row in range(self.count())]
 
+    def add(self, paths: Sequence[str]) -> None:
+        """List what is not listed yet."""
+        for path in paths:
+            if Path(path).expanduser() not in self.paths():
+                self.addItem(path)
+
     def with_buttons(self, files: bool = True) -> QWidget:
         """Return the list with buttons that add and remove."""
         add_folder, remove = QPushButton("Folder…"), QPushButton("Remove")
-        add_folder.clicked.connect(lambda: self.addItems(ask_folder(self)))
+        add_folder.clicked.connect(lambda: self.add(ask_folder(self)))
         remove.clicked.connect(self._remove)
         buttons = [add_folder, remove]
         if files:
             add_file = QPushButton("File…")
-            add_file.clicked.connect(lambda: self.addItems(ask_file(self, several=True)))
+            add_file.clicked.connect(lambda: self.add(ask_file(self, several=True)))
             buttons.insert(0, add_file)
         return _below(self, in_a_row(*buttons))
 
@@ -62,7 +68,7 @@ class PathList(QListWidget):
 
     def dropEvent(self, event: Any) -> None:  # noqa: N802
         """List what was dropped."""
-        self.addItems([url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()])
+        self.add([url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()])
         event.acceptProposedAction()
 
     def _tell_whole(self, parent: Any, first: int, last: int) -> None:

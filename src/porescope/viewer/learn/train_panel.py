@@ -107,7 +107,12 @@ class TrainPanel(Panel):
             values |= form.values()
         parameters = training.parse(values)
         out = self._out()
-        (out / STOP).unlink(missing_ok=True)  # of the last time
+        try:
+            (out / STOP).unlink(missing_ok=True)  # of the last time
+        except OSError as error:
+            raise PorescopeError(
+                f"Cannot write weights to {out}: {error.strerror}; name another folder."
+            ) from error
         job = in_process(run_training, training, inputs, out, parameters)
 
         def task(report: Report, cancel: Cancel) -> Card:
