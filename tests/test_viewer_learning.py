@@ -256,6 +256,30 @@ def test_the_check_shows_a_map_and_the_worst_slice_first(qtbot, session):
     assert "Slice 2:" not in panel.runner.message.text()
 
 
+def judged(qtbot, session, viewer):
+    """The check's panel, quick, in a window with two segmentations."""
+    labels = phases()
+    for name in ("labels otsu", "labels forest"):
+        add(viewer, Stack(labels, SPACING, is_labels=True), name)
+    panel = made(qtbot, viewer, CheckPanel(viewer, session, find_step("check")))
+    for name, value in {"imaging": "montecarlo", "interpolation": "hold", "electrons": 2}.items():
+        panel.form[name].value = value
+    return panel
+
+
+def test_the_labels_that_were_chosen_stay_chosen(qtbot, session, viewer):
+    panel = judged(qtbot, session, viewer)
+    assert panel.labels.currentText() == "labels forest"
+    panel.labels.setCurrentText("labels otsu")
+    panel.labels.activated.emit(panel.labels.currentIndex())
+    assert "Made disagreement" in run(qtbot, panel)
+    assert panel.labels.currentText() == "labels otsu"
+    add(viewer, Stack(phases(), SPACING, is_labels=True), "labels kmeans")
+    assert panel.labels.currentText() == "labels otsu"
+    viewer.layers.remove("labels otsu")
+    assert panel.labels.currentText() == "labels kmeans"
+
+
 def test_the_neural_simulator_follows_the_slider(qtbot, session):
     viewer = ViewerModel()
     solid = np.repeat(phases(10), 4, axis=0)

@@ -364,8 +364,8 @@ class StepPanel(Panel):
         self.column.addWidget(self.tables)
         self.curves = Curves(viewer)
         self.column.addWidget(self.curves)
-        # What the user chose otherwise than we would have; what was worked on is forgotten once
-        # there is something newer.
+        # What the user chose otherwise than we would have; images that were worked on are forgotten
+        # once there are newer ones.
         self._chosen: dict[Any, Any] = {}
         self._proposed: set[str] = set()
         self._complete()
@@ -499,9 +499,8 @@ class StepPanel(Panel):
 
     def _show(self, made: Workspace, layers: list[Layer], used: list[Layer]) -> Iterator[None]:
         """Show what was made in place of what it was made of, and the numbers."""
-        worked_on = {layer.name for layer in used} if made.images else set()
-        for name in {"labels", "truth", *worked_on}:
-            self._chosen.pop(name, None)
+        for layer in used if made.images else ():
+            self._chosen.pop(layer.name, None)
         for boxes in self._boxes:
             boxes.hide()
         kinds = {type(layer) for layer in layers if layer.visible}
