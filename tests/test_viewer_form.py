@@ -130,6 +130,17 @@ def test_an_empty_line_says_what_it_means_as_far_as_the_model_does(form):
     assert form["sizes"].native.placeholderText() == "3, 4"
 
 
+def test_an_emptied_line_says_its_default_again(form):
+    for name, default in (("sizes", "3, 4"), ("blur_px", "")):
+        form[name].value = " "
+        form[name].native.editingFinished.emit()
+        assert form[name].value == default
+    check = Form(steps()["check"].parameters)
+    check["materials"].value = ""
+    check["materials"].native.editingFinished.emit()
+    assert check["materials"].value == "0=epoxy, 1=gold"
+
+
 def test_charging_is_off_by_default(qtbot):
     form = Form(steps()["clean"].parameters)
     assert form["charging_px"].native.placeholderText() == "off"

@@ -225,8 +225,16 @@ def _widget(name: str, field: FieldInfo) -> Widget:
         box.native.setDecimals(_decimals(value))
         box.value = value
         return box
-    line = LineEdit(value=_text(given), **options)
+    default = _text(given)
+    line = LineEdit(value=default, **options)
     line.native.setPlaceholderText(_hint(kind, field))
+
+    def fill() -> None:
+        # An emptied line means the default, so that is what it says once it is left.
+        if not line.value.strip():
+            line.value = default
+
+    line.native.editingFinished.connect(fill)
     return line
 
 
