@@ -207,6 +207,14 @@ def test_a_preview_is_what_the_whole_stack_becomes(qtbot, viewer, segment):
     assert np.array_equal(viewer.layers["labels otsu"].data[2], seen)
 
 
+def test_a_new_segmentation_is_seen_in_place_of_the_last(qtbot, viewer, segment):
+    for method in ("otsu", "kmeans"):
+        segment.form["method"].value = method
+        assert "Made labels" in run(qtbot, segment)
+    seen = {layer.name: layer.visible for layer in viewer.layers}
+    assert seen == {"1kV": True, "2kV": True, "labels otsu": False, "labels kmeans": True}
+
+
 def test_the_slice_at_the_slider_must_be_one(qtbot, viewer, segment):
     add(viewer, Stack(np.zeros((50, 4, 4), np.uint8), SPACING, 4.0), "far", visible=False)
     viewer.dims.set_point(0, 400)
@@ -242,8 +250,8 @@ def test_the_check_shows_a_map_and_the_worst_slice_first(qtbot, session):
     add(viewer, Stack(spoilt, SPACING, is_labels=True), "labels")
     for name, value in {"imaging": "montecarlo", "interpolation": "hold", "electrons": 8}.items():
         panel.form[name].value = value
-    assert "Made disagreement 1kV" in run(qtbot, panel)
-    shown = viewer.layers["disagreement 1kV"]
+    assert "Made disagreement 1kV of labels from" in run(qtbot, panel)
+    shown = viewer.layers["disagreement 1kV of labels"]
     assert shown.visible
     assert [panel.images.item(row).text() for row in range(panel.images.count())] == ["1kV"]
     assert viewer.layers["1kV"].visible
@@ -278,6 +286,20 @@ def test_the_labels_that_were_chosen_stay_chosen(qtbot, session, viewer):
     assert panel.labels.currentText() == "labels otsu"
     viewer.layers.remove("labels otsu")
     assert panel.labels.currentText() == "labels kmeans"
+
+
+def test_disagreements_are_named_by_their_labels_and_seen_one_at_a_time(qtbot, session, viewer):
+    panel = judged(qtbot, session, viewer)
+    run(qtbot, panel)
+    panel.labels.setCurrentText("labels otsu")
+    run(qtbot, panel)
+    seen = {layer.name: layer.visible for layer in viewer.layers if "disag" in layer.name}
+    assert seen == {
+        "disagreement 1kV of labels forest": False,
+        "disagreement 2kV of labels forest": False,
+        "disagreement 1kV of labels otsu": True,
+        "disagreement 2kV of labels otsu": False,
+    }
 
 
 def test_the_neural_simulator_follows_the_slider(qtbot, session):

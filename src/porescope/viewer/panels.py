@@ -498,7 +498,7 @@ class StepPanel(Panel):
         return next((from_layer(layer) for layer in self._layers_of(use, combo)), None)
 
     def _show(self, made: Workspace, layers: list[Layer], used: list[Layer]) -> Iterator[None]:
-        """Show what was made in place of what it was made of, and the numbers."""
+        """Show what was made in place of what it was made of or made before, and the numbers."""
         for layer in used if made.images else ():
             self._chosen.pop(layer.name, None)
         for boxes in self._boxes:
@@ -507,6 +507,8 @@ class StepPanel(Panel):
         for layer in used:
             if type(layer) in kinds:
                 layer.visible = False
+        for layer in self._made_before():
+            layer.visible = False
         shown = yield from self.show_each(layers)
         self.show_numbers(made.tables, made.scores, used, shown)
         self.flicker.offer([layer for layer in used if not layer.visible], shown)
@@ -516,6 +518,12 @@ class StepPanel(Panel):
         names = ", ".join(layer.name for layer in shown)
         said = f"Made {names} from" if shown else "Done with"
         self.runner.say(f"{said} {', '.join(layer.name for layer in used)}.")
+
+    def _made_before(self) -> list[Layer]:
+        """Return the layers of earlier results of this section, over which one sees no new one."""
+        folders = {taken.folder for taken in self.session.taken if taken.step == self.step.name}
+        sources = {layer: source_of(layer) for layer in self.viewer.layers}
+        return [layer for layer, source in sources.items() if source and source.path in folders]
 
     def show_numbers(
         self,

@@ -36,6 +36,9 @@ class CheckPanel(StepPanel):
         super().run()
 
     def _show(self, made: Workspace, layers: list[Layer], used: list[Layer]) -> Iterator[None]:
+        *_, judged = used
+        for layer in layers:
+            layer.name = f"{layer.name} of {judged.name}"
         yield from super()._show(made, layers, used)
         for layer in layers[:1]:
             layer.visible = layer.name.startswith(DISAGREEMENT)
