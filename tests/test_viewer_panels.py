@@ -170,6 +170,12 @@ def test_what_goes_wrong_in_a_step_is_a_sentence_in_its_panel(
     assert "color" not in dummy_panel.runner.message.styleSheet()
 
 
+def test_what_a_step_warns_of_is_said_in_its_panel(qtbot, dummy_panel):
+    dummy_panel.form["outcome"].value = "warns"
+    said = run(qtbot, dummy_panel)
+    assert said == "Made 2kV inverted from 2kV.\nThe cheese is old; smell it."
+
+
 def test_a_result_inherits_where_it_lies_and_shows_its_numbers(qtbot, dummy_panel):
     run(qtbot, dummy_panel)
     before, after = dummy_panel.viewer.layers

@@ -517,7 +517,8 @@ class StepPanel(Panel):
         self.reset_choices()
         names = ", ".join(layer.name for layer in shown)
         said = f"Made {names} from" if shown else "Done with"
-        self.runner.say(f"{said} {', '.join(layer.name for layer in used)}.")
+        warned = [row["warning"] for row in made.tables.get("warnings", ())]
+        self.runner.say("\n".join([f"{said} {', '.join(layer.name for layer in used)}.", *warned]))
 
     def _made_before(self) -> list[Layer]:
         """Return the layers of earlier results of this section, over which one sees no new one."""
