@@ -108,7 +108,7 @@ def test_several_voltages_that_nothing_aligned_are_pointed_out(segment, viewer, 
     for beam_kv in (1.0, 2.0):
         stack = replace(image_of(phases(), beam_kv), history=history)
         add(viewer, stack, f"{beam_kv:g}kV")
-    assert ("Register first" in segment.aligned.text()) == reminded
+    assert ("run Align first" in segment.aligned.text()) == reminded
     segment.images.item(0).setCheckState(Qt.CheckState.Unchecked)
     assert segment.aligned.text() == "", "a single stack lies where it lies"
 

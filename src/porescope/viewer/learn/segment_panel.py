@@ -24,7 +24,7 @@ from porescope.viewer.paths import in_a_row
 from porescope.viewer.work import Message
 
 UNALIGNED = (
-    "These were not aligned in Porescope: if they do not lie on one another, Register first."
+    "These were not aligned in Porescope: if they do not lie on one another, run Align first."
 )
 
 
@@ -96,7 +96,7 @@ class SegmentPanel(StepPanel):
         return method
 
     def _tell_unaligned(self, event: Any = None) -> None:
-        """Remind of Register where several voltages were neither aligned nor simulated in place."""
+        """Remind of Align where several voltages were neither aligned nor simulated in place."""
         chosen = [self.viewer.layers[name] for name in self.chosen_images()]
         remind = len(chosen) > 1 and not any(map(_lies_still, chosen))
         self.aligned.say(UNALIGNED if remind else None)
