@@ -74,10 +74,11 @@ LARGEST_NUMBER = 1e6
 CHOSEN, FORM = "chosen", "form"
 """Keys of what a panel has filled in."""
 MISSING = {
-    "images": "Load a stack, or tick one above; to try it out, Load opens a sample.",
+    "images": "Load a stack first; to try it out, Load opens a sample.",
     "labels": "There are no labels yet; segment first, or choose some above.",
 }
 """What to do where there is nothing for a step to work on."""
+UNTICKED = "Tick at least one image above."
 AS_LABELS = "If it is one, right-click it in the list of layers and choose Convert to Labels."
 ON_FIRST_SLICE = {
     ("align", "region"): "what stays the same, such as a fiducial",
@@ -464,7 +465,7 @@ class StepPanel(Panel):
                     except PorescopeError as error:
                         wrong = error
                     else:
-                        return PorescopeError(MISSING[worked_on])
+                        return PorescopeError(UNTICKED)
         return wrong or PorescopeError(MISSING[worked_on])
 
     def _made(self, parameters: Parameters) -> str:
