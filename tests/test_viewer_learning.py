@@ -127,7 +127,7 @@ def test_only_fields_that_matter_for_the_method_are_shown(segment, method, field
     segment.form["method"].value = method
     segment.setVisible(True)
     shown = {
-        name for name in segment.form.values() if not segment.form._rows[name].native.isHidden()
+        name for name in segment.form.filled() if not segment.form._rows[name].native.isHidden()
     }
     assert shown == {"method", *fields}
     assert segment.scribbled.isHidden() == (method != "forest")
@@ -237,6 +237,27 @@ def test_weights_are_chosen_by_name_or_as_a_file(segment, tmp_path, monkeypatch)
     segment.form._files["weights"].changed.emit(True)
     assert segment.form.values()["weights"] == other
     assert {"auto", "montecarlo"} < set(WeightsOf("surrogate", ("auto", "montecarlo")).names())
+
+
+def test_only_weights_that_fit_the_method_are_offered(qtbot, segment, tmp_path):
+    method, weights = segment.form["method"], segment.form["weights"]
+    assert set(weights.choices) == {"gold-epoxy", "carbon-vacuum"}
+    weights.value = "carbon-vacuum"
+    method.value = "vote"
+    assert weights.value == "carbon-vacuum"
+    method.value = "early-fusion"
+    assert weights.choices == ("gold-epoxy",)
+    for alone in ("unet", "unet3d", "intermediate-fusion"):
+        method.value = alone
+        assert weights.choices == ()
+        assert "none ship" in weights.native.placeholderText()
+        assert f"No weights for {alone} ship" in run(qtbot, segment)
+    method.value = "late-fusion"
+    assert weights.value == "gold-epoxy"
+    path = tmp_path / "silver" / "segmentation.safetensors"
+    segment.offer_weights(path)
+    method.value = "unet3d"
+    assert weights.choices == (str(path),)
 
 
 def test_the_check_shows_a_map_and_the_worst_slice_first(qtbot, session):

@@ -51,6 +51,7 @@ NAME_WITH_UNIT = re.compile(
 """A parameter as Python or the command line has it, standing free in a sentence."""
 BY_DEFAULT = re.compile(r"(?:^|[;,.] )([^;,.]+) by default")
 """What the description of a parameter says about leaving it empty."""
+NONE_SHIP = "none ship: train, or choose a file"
 LARGEST = 2**31 - 1
 Regions = tuple[Region, ...]
 
@@ -124,6 +125,16 @@ class Form:
         for name in self._files:
             if _weights_of(self._fields[name]).kind == path.stem:
                 _add_choice(self._widgets[name], str(path))
+
+    def offer_only(self, name: str, shipped: Sequence[str]) -> None:
+        """Offer, beside files, only these of the weights that ship; where none do, say so."""
+        box = self._widgets[name]
+        files = [other for other in box.choices if Path(other).suffix == ".safetensors"]
+        # The default comes first, since that is chosen where the chosen one goes.
+        given = self._fields[name].default
+        names = sorted(shipped, key=lambda other: other != given)
+        box.choices = [(_told(other), other) for other in (*names, *files)]
+        box.native.setPlaceholderText(NONE_SHIP)
 
     def filled(self) -> dict[str, Any]:
         """Return what is in each widget, for :meth:`fill`."""

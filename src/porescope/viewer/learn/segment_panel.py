@@ -12,8 +12,10 @@ from napari.layers import Labels, Layer
 from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QWidget
 
 from porescope.errors import PorescopeError
+from porescope.learn.weights import shipped, shipped_names
 from porescope.pipeline.catalogue.segment import MATTERS, SCRIBBLES, SegmentParameters
 from porescope.pipeline.step import Parameters
+from porescope.segment.segment import BY_NETWORKS, KIND, OWN_WEIGHTS
 from porescope.viewer.annotate.annotation_layers import BRUSH_PX, PORE, SOLID, new_scribbles
 from porescope.viewer.choices import layer_named, offer
 from porescope.viewer.layers import CHANNEL, KEY, SOLID_COLOUR, from_layer, phase_colours
@@ -79,6 +81,7 @@ class SegmentPanel(StepPanel):
         """Segment the whole stacks; the preview ends."""
         if self._method == "forest" and self._scribbles() is None:
             raise PorescopeError("Paint some pore and some solid, and the forest learns from it.")
+        self._need_weights()
         self.live.end()
         super().run()
 
@@ -95,6 +98,13 @@ class SegmentPanel(StepPanel):
         method: str = self.form["method"].value
         return method
 
+    def _need_weights(self) -> None:
+        if self._method in BY_NETWORKS and self.form["weights"].value is None:
+            raise PorescopeError(
+                f"No weights for {self._method} ship with Porescope; train some in the section "
+                "Train, or choose a file of weights."
+            )
+
     def _tell_unaligned(self, event: Any = None) -> None:
         """Remind of Align where several voltages were neither aligned nor simulated in place."""
         chosen = [self.viewer.layers[name] for name in self.chosen_images()]
@@ -106,6 +116,7 @@ class SegmentPanel(StepPanel):
         used = {name for name, methods in MATTERS.items() if self._method in methods}
         self.form.show_only({"method", *used} - {SCRIBBLES})
         self.scribbled.setVisible(SCRIBBLES in used)
+        self.form.offer_only("weights", _shipped_for(self._method))
 
     def _scribbles(self) -> Layer | None:
         return layer_named(self.viewer, self.scribbles.currentText())
@@ -157,6 +168,7 @@ class SegmentPanel(StepPanel):
         chosen = self.chosen_images()
         if not chosen:
             raise self._nothing("images")
+        self._need_weights()
         layers = [self.viewer.layers[name] for name in chosen]
         parameters = self.step.parse(self.form.values())
         assert isinstance(parameters, SegmentParameters)
@@ -170,6 +182,14 @@ class SegmentPanel(StepPanel):
         layers, scribbles = self.viewer.layers, self._scribbles()
         if scribbles is not None:
             layers.move(layers.index(shown), layers.index(scribbles))
+
+
+def _shipped_for(method: str) -> list[str]:
+    """Return the names of the weights that ship for a method."""
+    names = shipped_names(KIND)
+    if method not in OWN_WEIGHTS:
+        return names
+    return [name for name in names if shipped(f"{KIND}-{name}-{method}").exists()]
 
 
 def _lies_still(layer: Layer) -> bool:
