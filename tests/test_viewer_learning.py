@@ -332,6 +332,9 @@ def test_the_neural_simulator_follows_the_slider(qtbot, session):
     assert panel.form._rows["surrogate"].native.isHidden()
     panel.by.setCurrentText("neural simulator")
     assert not panel.form._rows["surrogate"].native.isHidden()
+    surrogate = panel.form["surrogate"]
+    assert surrogate.choices == ("auto", "default", "gold-epoxy"), "none would contradict"
+    assert surrogate.value == "auto"
     panel.form["materials"].value = "0=vacuum, 1=carbon"
     panel.secondaries.setChecked(True)
     panel.live.setChecked(True)

@@ -365,10 +365,14 @@ def test_errors_are_sentences_and_pass(qtbot, panel, viewer):
     preview(qtbot, panel)
     panel.form["materials"].value = "0=epoxy, 1=unobtainium"
     wait_for(qtbot, panel, "no material 'unobtainium'")
+    shown = viewer.layers["preview all-BSE"]
+    assert not shown.visible, "it is of other materials"
     panel.form["materials"].value = "1=gold"
     wait_for(qtbot, panel, "label 0")
     panel.form["materials"].value = "0=epoxy, 1=SiO2:2.2"
     wait_for(qtbot, panel, "24 of 24")
+    assert shown.visible
+    assert shown in viewer.layers
     panel.secondaries.setChecked(True)
     wait_for(qtbot, panel, "how many secondary electrons SiO2:2.2 gives")
     panel.secondaries.setChecked(False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -127,13 +127,13 @@ class Form:
                 _add_choice(self._widgets[name], str(path))
 
     def offer_only(self, name: str, shipped: Sequence[str]) -> None:
-        """Offer, beside files, only these of the weights that ship; where none do, say so."""
+        """Offer for weights, beside files, only what is named; where nothing is, say so."""
         box = self._widgets[name]
-        files = [other for other in box.choices if Path(other).suffix == ".safetensors"]
+        files = [other for other in box.choices if Path(str(other)).suffix == ".safetensors"]
         # The default comes first, since that is chosen where the chosen one goes.
         given = self._fields[name].default
         names = sorted(shipped, key=lambda other: other != given)
-        box.choices = [(_told(other), other) for other in (*names, *files)]
+        _offer(box, [*names, *files])
         box.native.setPlaceholderText(NONE_SHIP)
 
     def filled(self) -> dict[str, Any]:
@@ -263,8 +263,13 @@ def _told(name: str | None) -> str:
 
 
 def _add_choice(box: ComboBox, value: str) -> None:
-    names = dict.fromkeys([*box.choices, value])
-    box.choices = [(_told(name), name) for name in names]
+    _offer(box, dict.fromkeys([*box.choices, value]))
+
+
+def _offer(box: ComboBox, names: Iterable[str | None]) -> None:
+    told = [(_told(name), name) for name in names]
+    # As a function, since a list is forgotten once the box gets another parent.
+    box.choices = lambda _: told
 
 
 def _decimals(value: float) -> int:

@@ -17,6 +17,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox
 
 from porescope.errors import Cancelled, PorescopeError
+from porescope.imaging.surrogate import surrogate_names
 from porescope.pipeline.project import RESULTS
 from porescope.pipeline.run import Report
 from porescope.pipeline.simulation import SimulationParameters
@@ -83,6 +84,7 @@ class SimulatePanel(Panel):
         self.fields.addRow(self.secondaries)
         self.fields.addRow(self.told)
         self.form = Form(SimulationParameters)
+        self.form.offer_only("surrogate", [FITTING, *surrogate_names()])
         # So long a form would push the button and what is said out of the window.
         self.column.addWidget(self.form.container.native)
 
@@ -173,9 +175,7 @@ class SimulatePanel(Panel):
     def _parameters(self) -> SimulationParameters:
         unused = self._unused()
         values = {k: value for k, value in self.form.values().items() if k not in unused}
-        if self.by.currentText() == NEURAL:
-            values.setdefault("surrogate", FITTING)
-        elif self.by.currentText() == FAST_IMAGING:
+        if self.by.currentText() == FAST_IMAGING:
             values["surrogate"] = FAST
         parameters = self.step.parse(values)
         assert isinstance(parameters, SimulationParameters)
@@ -232,7 +232,7 @@ class SimulatePanel(Panel):
             try:
                 self._shot = self._aim()
             except PorescopeError as error:
-                self.told.say(error)
+                self._refuse(error)
                 return
             if not self._layers:
                 self.told.say("Making the sample ready.")
@@ -256,7 +256,14 @@ class SimulatePanel(Panel):
     def _fail(self, error: PorescopeError) -> None:
         if not isinstance(error, Cancelled):
             self._shot = None
-            self.told.say(error)
+            self._refuse(error)
+
+    def _refuse(self, error: PorescopeError) -> None:
+        """Say why there is nothing to see; images of what was asked before would deceive."""
+        self.told.say(error)
+        for shown in self._layers:
+            shown.visible = False
+        self._to_front = True
 
     def _show(self, exposed: Exposed) -> None:
         """Show what was seen, and have it sharpened while the slider stands there."""
