@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from porescope import PorescopeError, Stack
+from porescope.errors import PorescopeWarning
 from porescope.geometry import leveled_wave
 from porescope.imaging import simulate_monte_carlo
 from porescope.pipeline.step import find_step
@@ -35,6 +38,17 @@ def check(images, labels, **parameters):
     workspace = Workspace(images=images, labels=labels, scores={"MP": 1.0})
     asked = STEP.parse({"imaging": "montecarlo", **parameters})
     return STEP.function(workspace, asked, progress=no_progress, cancel=never_cancel)
+
+
+def test_that_no_slice_could_be_checked_is_told(sample):
+    images, labels = sample
+    shallow = [
+        stack.with_data(stack.data[:2], slice_z_nm=stack.slice_z_nm[:2])
+        for stack in (*images, labels)
+    ]
+    high = tuple(replace(stack, beam_kv=5.0 + n) for n, stack in enumerate(shallow[:2]))
+    with pytest.warns(PorescopeWarning, match="No slice could be checked"):
+        assert np.isnan(check(high, shallow[2]).scores["misfit"])
 
 
 def test_maps_a_table_and_a_score_rank_segmentations(sample):

@@ -8,6 +8,9 @@ from porescope.cli import main
 from porescope.errors import MissingMetadata, PorescopeError
 from porescope.io import is_voltage_folder, read_stack, read_voltages, write_stack
 from porescope.io.stacks import voltage_in
+from porescope.pipeline.step import find_step
+from porescope.pipeline.workspace import Workspace
+from porescope.tracking import never_cancel, no_progress
 
 SPACING_NM = (10, 2, 2)
 VOLUME = np.random.default_rng(1).integers(0, 255, (3, 8, 9), np.uint8)
@@ -123,3 +126,14 @@ def test_what_is_a_voltage_folder(tmp_path):
     assert is_voltage_folder(tmp_path)
     assert not is_voltage_folder(tmp_path / "3kV.ome.zarr")
     assert not is_voltage_folder(tmp_path / "1kV.tif")
+
+
+def test_one_energy_is_not_given_to_stacks_of_several(tmp_path):
+    for name in ("1kV", "2kV"):
+        slices(tmp_path / name)
+    load = find_step("load")
+    given = load.parse({"spacing_nm": SPACING_NM, "beam_kv": 3.0})
+    with pytest.raises(PorescopeError, match="has a stack for each voltage"):
+        load.function(
+            Workspace(inputs=(tmp_path,)), given, progress=no_progress, cancel=never_cancel
+        )

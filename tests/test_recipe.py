@@ -65,6 +65,12 @@ def test_settings_change_parameters(good):
         None,
         2,
     )
+    assert recipe.with_settings(["load.keep_kv=2"]).steps[0][1].keep_kv == (2,)
+
+
+def test_a_text_with_commas_stays_one():
+    recipe = Recipe.of("load", "check").with_settings(["check.materials=0=epoxy, 1=silver"])
+    assert recipe.steps[1][1].materials == "0=epoxy, 1=silver"
 
 
 @pytest.mark.parametrize(

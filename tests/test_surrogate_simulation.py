@@ -101,7 +101,7 @@ def test_the_command_writes_what_monte_carlo_writes(tmp_path, gold, capsys):
         ({"materials": "0=gold, 1=epoxy"}, "fit the materials"),
         ({"surrogate": "default"}, "default knows 0=vacuum, 1=carbon"),
         ({"surrogate": "nothing"}, "No weights 'nothing'"),
-        ({"beam_kv": (2.0, 3.0)}, "know 1, 2, 4 kV, not 3.0 kV"),
+        ({"beam_kv": (2.0, 3.0)}, "know 1, 2, 4 kV, not 3 kV"),
         ({"detector": "SE"}, "detector all-BSE, not SE|secondary electrons epoxy"),
         ({"detector": "EsB"}, "detector all-BSE, not EsB"),
         ({"tilt_deg": 10.0}, "no tilted beam"),
@@ -112,6 +112,22 @@ def test_the_command_writes_what_monte_carlo_writes(tmp_path, gold, capsys):
 def test_what_the_weights_do_not_know_is_refused(gold, given, says):
     with pytest.raises(PorescopeError, match=says):
         simulate_stack(gold, asked(**given))
+
+
+@pytest.mark.parametrize("imaged", ["auto", "fast"])
+@pytest.mark.parametrize(
+    ("labels", "named"), [((0, 0.25), "0.25"), ((0, 4600), "4600"), ((0, 77), "77")]
+)
+def test_images_are_not_taken_for_labels(gold, imaged, labels, named):
+    grey = gold.with_data(np.where(gold.data > 0, *reversed(labels)))
+    with pytest.raises(PorescopeError, match=f"without a material: {named}|whole numbers"):
+        simulate_stack(grey, asked(surrogate=imaged))
+
+
+def test_what_weights_do_not_know_is_told_before_how_deep_the_sample_is(gold):
+    shallow = gold.with_data(gold.data[:4], slice_z_nm=gold.slice_z_nm[:4])
+    with pytest.raises(PorescopeError, match="fit the materials"):
+        simulate_stack(shallow, asked(materials="0=gold, 1=epoxy", slices=None))
 
 
 def test_secondaries_of_primitives_can_be_shown():

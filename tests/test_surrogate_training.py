@@ -86,8 +86,11 @@ def test_files_that_are_no_examples_are_refused(tmp_path, monkeypatch):
             read_example(path)
     with pytest.raises(PorescopeError, match="Cannot read"):
         read_example(tmp_path / "none.npz")
-    with pytest.raises(PorescopeError, match="holds no examples"):
+    with pytest.raises(PorescopeError, match="There is no folder"):
         examples_in(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PorescopeError, match="holds no examples"):
+        examples_in(tmp_path / "empty")
     bomb = tmp_path / "bomb.npz"
     np.savez_compressed(bomb, entry=np.zeros(1 << 20))
     assert bomb.stat().st_size < 1 << 14
@@ -258,5 +261,6 @@ def test_the_command_trains(tmp_path, capsys):
     card = read_card(tmp_path / "out" / "surrogate.safetensors")
     assert card.training["loss"] == "l1"
     assert main([*words, "--out", str(tmp_path / "out")]) == 2
-    assert main([*words[:3], str(source), "--out", str(tmp_path / "other")]) == 2
+    (tmp_path / "more").mkdir()
+    assert main([*words[:3], str(tmp_path / "more"), "--out", str(tmp_path / "other")]) == 2
     assert "Name one folder of examples" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from porescope import PorescopeError, Stack
 from porescope.cli import main
 from porescope.correct import Alignment
-from porescope.errors import Cancelled
+from porescope.errors import Cancelled, PorescopeWarning
 from porescope.io import read_stack, write_stack
 from porescope.pipeline.trainings import find_training, trainings
 from porescope.pipeline.trainings.samples import read_sample
@@ -22,6 +22,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.numpy import load_file  # noqa: E402
 
+from porescope.segment import segment  # noqa: E402
 from porescope.segment.model import Settings, load_segmentation  # noqa: E402
 from porescope.segment.parameters import SegmentationTraining  # noqa: E402
 from porescope.segment.training import Sample, train_segmentation  # noqa: E402
@@ -46,6 +47,12 @@ def phantom(seed=0, shape=(4, 32, 48), beams_kv=(1.0, 2.0)):
     return Sample(stacks, Stack(truth.astype(np.uint8), SPACING_NM, is_labels=True))
 
 
+def larger_pixels(sample):
+    spacing_nm = (10.0, 5.0, 5.0)
+    stacks = [replace(stack, spacing_nm=spacing_nm) for stack in sample.stacks]
+    return Sample(stacks, replace(sample.truth, spacing_nm=spacing_nm))
+
+
 def on_disk(folder, sample, labels="labels.tif"):
     for stack in sample.stacks:
         write_stack(folder / f"{stack.beam_kv:g}kV.ome.tif", stack)
@@ -62,8 +69,8 @@ def learn(folder, samples=None, validation=None, **more):
     )  # fmt: skip
 
 
-def score(card, voltages="1 kV"):
-    return card.scores[f"misplaced % of validation at {voltages}"]
+def score(card, of="validation"):
+    return card.scores[f"misplaced % of {of} at 1 kV"]
 
 
 def test_training_tells_the_phases_apart(tmp_path):
@@ -131,8 +138,9 @@ def test_another_training_in_the_same_folder_is_refused(tmp_path):
         ([phantom(1)], [phantom(2, beams_kv=(1.0,))], {}, "stacks of the same, known voltages"),
         ([phantom(1, (4, 32, 31))], [phantom(2)], {}, "has 31 columns"),
         ([phantom(1)], [phantom(2)], {"architecture": "vnet"}, "has 4 slices"),
+        ([phantom(1)], [larger_pixels(phantom(2))], {}, "have 2.5 to 5 nm"),
         ([phantom(1, beams_kv=range(1, 10))], [phantom(1, beams_kv=range(1, 10))], {}, "at most"),
-        ([phantom(1, beams_kv=(1, 1))], [phantom(2, beams_kv=(1, 1))], {}, "have .1.0, 1.0. kV"),
+        ([phantom(1, beams_kv=(1, 1))], [phantom(2, beams_kv=(1, 1))], {}, "have 1, 1 kV"),
     ],
 )
 def test_samples_that_do_not_fit_together_are_refused(tmp_path, training, validation, more, why):
@@ -196,7 +204,7 @@ def test_training_begins_with_weights_that_there_are(tmp_path):
     assert "No sample was kept back" in card.split
     assert card.training["start"] == start
     anew = learn(tmp_path / "anew", [corrected], **how)
-    assert score(card) < 0.5 * score(anew)
+    assert score(card, "what was learned") < 0.5 * score(anew, "what was learned")
 
 
 def test_weights_of_the_nearest_voltage_are_begun_with(tmp_path):
@@ -342,8 +350,9 @@ def test_from_the_command_line_to_labels_and_a_map(tmp_path, capfd):
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["{a}"], "Of 1 samples 1 would choose the epoch"),
-        (["{a}", "{a}", "--validation", "2"], "none be left to learn from"),
+        (["{a}"], "of 1, 1 would choose the epoch"),
+        (["{a}", "{b}", "--validation", "2"], "none be left to learn from"),
+        (["{a}", "{a}"], "is named twice"),
         (["{a}", "{a}", "--slices", "4"], "take an odd number"),
         (["{a}", "{a}", "--channels", "3"], "channels is '3', but must be a multiple of 2"),
         (["{a}", "{a}", "--channels", "1000000000"], "must be at most 256"),
@@ -352,8 +361,8 @@ def test_from_the_command_line_to_labels_and_a_map(tmp_path, capfd):
     ],
 )
 def test_mistakes_in_the_command_are_told_in_a_sentence(tmp_path, capfd, words, why):
-    folder = on_disk(tmp_path / "a", phantom(1))
-    words = [word.format(a=folder, gone=tmp_path / "gone") for word in words]
+    folders = {name: on_disk(tmp_path / name, phantom(1)) for name in "ab"}
+    words = [word.format(**folders, gone=tmp_path / "gone") for word in words]
     assert main(["train", "segmentation", *words, "--out", str(tmp_path / "w")]) == 2
     told = capfd.readouterr().err.strip().splitlines()[-1]
     assert told.startswith("porescope: ")
@@ -361,13 +370,45 @@ def test_mistakes_in_the_command_are_told_in_a_sentence(tmp_path, capfd, words, 
     assert not (tmp_path / "w").exists(), "no empty folder is left"
 
 
+def test_a_folder_of_anything_else_is_not_trained_in(tmp_path):
+    folders = [on_disk(tmp_path / name, phantom(1, beams_kv=(1.0,))) for name in "ab"]
+    kind = find_training("segmentation")
+    parameters = kind.parse(TINY)
+    full, file, other = tmp_path / "full", tmp_path / "file", tmp_path / "other"
+    full.mkdir()
+    (full / "report.html").write_text("of a recipe")
+    file.write_text("mine")
+    other.mkdir()
+    (other / "training.json").write_text('{"training": "surrogate"}')
+    for out, says in ((full, "files of other kinds"), (file, "is a file"), (other, "another")):
+        kept = {path: path.read_text() for path in tmp_path.rglob("*.html")}
+        with pytest.raises(PorescopeError, match=says):
+            run_training(kind, folders, out, parameters)
+        assert {path: path.read_text() for path in kept} == kept
+    assert [path.name for path in full.iterdir()] == ["report.html"]
+    assert file.read_text() == "mine"
+    with pytest.raises(Cancelled):
+        run_training(kind, folders, tmp_path / "w", parameters, cancel=lambda: True)
+    assert not (tmp_path / "w").exists()
+
+
+def test_what_is_learned_without_validation_claims_none(tmp_path):
+    sample = phantom(1, (4, 32, 32))
+    card = learn(tmp_path, [sample], [], epochs=1)
+    assert list(card.scores) == [
+        f"misplaced % of what was learned at {each}" for each in ("1 kV", "2 kV", "1, 2 kV")
+    ]
+    with pytest.warns(PorescopeWarning, match="what that costs was not measured"):
+        segment(sample.stacks[:1], "late-fusion", weights=tmp_path / FILE)
+
+
 def test_epochs_and_losses_are_told_while_a_network_learns(tmp_path, monkeypatch):
     monkeypatch.setattr(import_module("porescope.pipeline.trainings.training"), "LOOKS_S", 0)
-    folder = on_disk(tmp_path / "a", phantom(1, beams_kv=(1.0,)))
+    folders = [on_disk(tmp_path / name, phantom(1, beams_kv=(1.0,))) for name in "ab"]
     kind, told = find_training("segmentation"), []
     parameters = kind.parse(TINY | {"epochs": 3})
     out = tmp_path / "w"
-    run_training(kind, [folder, folder], out, parameters, report=lambda what, *_: told.append(what))
+    run_training(kind, folders, out, parameters, report=lambda what, *_: told.append(what))
     told = list(dict.fromkeys(told))
     assert told[:2] == ["Getting ready", "segmentation"]
     assert "epoch 1 done, validation loss " in told[2]

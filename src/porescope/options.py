@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from porescope.pipeline.fields import choices_of, told
+from porescope.pipeline.fields import choices_of, told, tuple_of
 
 SHOWN_CHOICES = 5
 
@@ -31,7 +31,7 @@ def given_values(options: argparse.Namespace, model: type[BaseModel]) -> dict[st
     """Return the options that were given, for ``parse``; commas part the numbers of a tuple."""
     given: Mapping[str, str] = vars(options)
     return {
-        name: _parts(given[name]) if _is_tuple(field) else given[name]
+        name: _parts(given[name]) if tuple_of(field) else given[name]
         for name, field in model.model_fields.items()
         if name in given
     }
@@ -41,21 +41,11 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")]
 
 
-def _is_tuple(field: FieldInfo) -> bool:
-    return _tuple_of(field) is not None
-
-
-def _tuple_of(field: FieldInfo) -> Any:
-    """Return the tuple that a field is or may be, if any."""
-    kinds = (field.annotation, *get_args(field.annotation))
-    return next((kind for kind in kinds if get_origin(kind) is tuple), None)
-
-
 def _metavar(field: FieldInfo) -> str:
     choices = choices_of(field)
     if choices and len(choices) <= SHOWN_CHOICES:
         return "{" + ",".join(choices) + "}"
-    if _is_tuple(field):
-        parts = get_args(_tuple_of(field))
+    if kind := tuple_of(field):
+        parts = get_args(kind)
         return "A,B,..." if ... in parts else ",".join("ABCDEFGH"[: len(parts)])
     return "VALUE"

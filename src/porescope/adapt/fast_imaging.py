@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from porescope.adapt.backscatter import coefficients, reach_nm
 from porescope.errors import PorescopeError
-from porescope.imaging.materials import Material, as_material
+from porescope.imaging.materials import Material, as_material, check_labels
 from porescope.imaging.transport import residual_range_nm
 from porescope.stack import SLICES, checked_spacing_nm
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
@@ -315,10 +315,7 @@ def _numbered(plane: NDArray[Any], materials: Mapping[int, str | Material]) -> N
     else:
         numbers = np.searchsorted(known, plane).clip(max=len(known) - 1)
         unknown = plane[known[numbers] != plane]
-    if unknown.size:
-        raise PorescopeError(
-            f"The sample has labels without a material, such as {unknown[0]}; name one for each."
-        )
+    check_labels(np.unique(unknown), materials)
     return numbers
 
 

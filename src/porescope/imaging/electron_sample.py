@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from porescope import _core
 from porescope.errors import PorescopeError
 from porescope.geometry import Primitives
-from porescope.imaging.materials import Material, as_material
+from porescope.imaging.materials import Material, as_material, check_labels
 from porescope.imaging.pore_walls import wall_words
 from porescope.imaging.transport import core_materials, secondary_reach_nm
 from porescope.stack import checked_spacing_nm
@@ -208,12 +208,7 @@ def _numbered(
     if len(solids) > MOST_MATERIALS:
         raise PorescopeError(f"A sample has at most {MOST_MATERIALS} materials.")
     present = np.unique(labels)
-    unknown = [str(label) for label in present if int(label) not in made_of]
-    if unknown:
-        named = ", ".join(unknown[:5]) + (" ..." if len(unknown) > 5 else "")
-        raise PorescopeError(
-            f"The sample has labels without a material: {named}. Name one for each."
-        )
+    check_labels(present, made_of)
     of_label = np.zeros(len(present), np.uint8)
     for place, label in enumerate(present):
         material = made_of[int(label)]

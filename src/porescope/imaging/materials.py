@@ -1,10 +1,10 @@
 """What a sample is made of, as electrons meet it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from porescope.errors import PorescopeError
 
@@ -107,6 +107,30 @@ def _atoms(name: str, formula: str) -> dict[str, float]:
     for element, count in re.findall(r"([A-Z][a-z]?)([\d.]*)", formula):
         atoms[element] = atoms.get(element, 0.0) + float(count or 1)
     return atoms
+
+
+def check_labels(present: Iterable[Any], materials: Mapping[int, Any]) -> None:
+    """Refuse labels that have no material.
+
+    Parameters
+    ----------
+    present : iterable of numbers
+        That occur in a sample.
+    materials : mapping
+        By label.
+
+    Raises
+    ------
+    PorescopeError
+        Naming some of them.
+    """
+    unknown = [f"{label:g}" for label in present if label not in materials]
+    if unknown:
+        named = ", ".join(unknown[:5]) + (" ..." if len(unknown) > 5 else "")
+        raise PorescopeError(
+            f"The sample has labels without a material: {named}. Name one for each, or segment it "
+            "first if it is an image."
+        )
 
 
 def compound(

@@ -179,7 +179,8 @@ def _question(
         found = f"only {found}"
     return MissingMetadata(
         f"{path} does not tell {what}{f' ({found})' if found else ''}; give spacing_nm "
-        "(z, y, x) in nm, on the command line --set load.spacing_nm=Z,Y,X.",
+        "(z, y, x) in nm where it is asked for (porescope run: --set load.spacing_nm=Z,Y,X), or "
+        "write it into the file.",
         missing,
     )
 

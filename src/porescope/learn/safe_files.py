@@ -50,5 +50,5 @@ def opened(
         raise PorescopeError(f"Cannot read {path}: {error.strerror or error}.") from error
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise PorescopeError(
-            f"{path} is no {what} that this version of Porescope can read."
+            f"{path} is no {what} that this version of Porescope can read; name another."
         ) from error

@@ -197,15 +197,20 @@ def find_weights(kind: str, name: str | Path) -> Path:
     path = Path(name)
     if path.suffix == ".safetensors":
         return path
-    path = shipped(f"{kind}-{name}")
-    if not path.exists():
-        names = ", ".join(shipped_names(kind))
-        choose = f"; choose from: {names}. Or train" if names else ". Train"
+    known = shipped(f"{kind}-{name}")
+    if known.exists():
+        return known
+    names = ", ".join(shipped_names(kind))
+    if path.exists():
         raise PorescopeError(
-            f"No weights {str(name)!r} for {kind} ship with Porescope{choose} your own with "
-            f"porescope train {kind}, and give the .safetensors file."
+            f"{name} is no .safetensors file, as porescope train {kind} writes them; name one"
+            f"{f', or weights that ship: {names}' if names else ''}."
         )
-    return path
+    choose = f"; choose from: {names}. Or train" if names else ". Train"
+    raise PorescopeError(
+        f"No weights {str(name)!r} for {kind} ship with Porescope{choose} your own with "
+        f"porescope train {kind}, and give the .safetensors file."
+    )
 
 
 def written_ns(path: Path) -> int:

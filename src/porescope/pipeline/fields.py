@@ -16,6 +16,12 @@ def choices_of(field: FieldInfo) -> tuple[str, ...]:
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
+def tuple_of(field: FieldInfo) -> Any:
+    """Return the tuple that a field is or may be, or None."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if get_origin(kind) is tuple), None)
+
+
 def told(field: FieldInfo, shown_choices: int = 0) -> str:
     """Return a field's description, bounds, default, and choices if more than are shown."""
     bounds = [

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from porescope.errors import PorescopeError
+from porescope.pipeline.fields import tuple_of
 from porescope.pipeline.step import Parameters, Step, find_step
 
 FORMAT = 1
@@ -66,14 +67,14 @@ class Recipe:
     def with_settings(self, settings: Iterable[str]) -> Recipe:
         """Return the recipe with parameters changed by ``step.parameter=value``.
 
-        Values are read as YAML; ``1,2,3`` is a list of numbers.
+        Values are read as YAML; where a parameter has several, ``1,2,3`` are, and ``1`` is one.
 
         Raises
         ------
         PorescopeError
             If a setting is malformed, or its step or parameter is not in the recipe.
         """
-        changes: dict[str, dict[str, Any]] = {}
+        changes: dict[str, dict[str, str]] = {}
         for setting in settings:
             target, equals, text = setting.partition("=")
             name, dot, parameter = target.strip().partition(".")
@@ -81,7 +82,7 @@ class Recipe:
                 raise PorescopeError(
                     f"Cannot read the setting {setting!r}; write it as step.parameter=value."
                 )
-            changes.setdefault(name, {})[parameter] = _value(text)
+            changes.setdefault(name, {})[parameter] = text
         names = [step.name for step, _ in self.steps]
         for name in changes:
             if name not in names:
@@ -89,7 +90,7 @@ class Recipe:
                     f"The recipe has no step {name!r}; its steps are {', '.join(names)}."
                 )
         changed = tuple(
-            (step, step.parse(p.model_dump() | changes.get(step.name, {})))
+            (step, step.parse(p.model_dump() | _values(step, changes.get(step.name, {}))))
             for step, p in self.steps
         )
         return replace(self, steps=changed)
@@ -171,11 +172,20 @@ def _entry(entry: Any) -> tuple[str, dict[str, Any]]:
     raise PorescopeError(f"cannot read the step {entry!r}; write '- name: {{parameter: value}}'.")
 
 
-def _value(text: str) -> Any:
+def _values(step: Step, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values that texts stand for, several where a parameter has several."""
+    fields = step.parameters.model_fields
+    return {
+        name: _value(text, name in fields and tuple_of(fields[name]) is not None)
+        for name, text in texts.items()
+    }
+
+
+def _value(text: str, several: bool) -> Any:
     try:
         value = yaml.safe_load(text)
-        if isinstance(value, str) and "," in value:
+        if several and isinstance(value, str):
             value = [yaml.safe_load(part) for part in value.split(",")]
     except yaml.YAMLError as error:
         raise PorescopeError(f"Cannot read the value {text!r}.") from error
-    return value
+    return value if not several or value is None or isinstance(value, list) else [value]

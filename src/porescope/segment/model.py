@@ -30,6 +30,7 @@ from porescope.segment.parameters import JOINT, Architecture, Channels, Slices
 KIND, NAME = "segmentation", "segmentation/1"
 MOST_VOLTAGES = 8
 
+OF_VALIDATION = "of validation"
 VOLTAGE_WITHIN = 1.1
 """Ratio of two beam energies up to which one is taken for the other."""
 
@@ -71,7 +72,7 @@ class Settings(BaseModel):
 
     def score_name(self, voltages: Sequence[int]) -> str:
         """Return by which name a card tells what some of the voltages reach."""
-        return f"misplaced % of validation at {self.named(voltages)}"
+        return f"misplaced % {OF_VALIDATION} at {self.named(voltages)}"
 
     def build(self) -> SliceNetwork:
         """Return a network with random weights: that of one voltage, or of all if it is joint."""

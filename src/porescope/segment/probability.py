@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -183,16 +184,18 @@ def _warn(stacks: Sequence[Stack], settings: Settings, card: Card, subset: Subse
     if settings.joint or len(subset) == len(settings.beam_kv):
         return
     every = range(len(settings.beam_kv))
-    some, all_of_them = (
-        f"{card.scores.get(settings.score_name(sorted(each)), float('nan')):.2g}"
-        for each in (subset, every)
-    )
-    if some != all_of_them:
+    names = [settings.score_name(sorted(each)) for each in (subset, every)]
+    some, all_of_them = (f"{card.scores.get(name, math.nan):.2g}" for name in names)
+    costs = "what that costs was not measured."
+    if names[0] in card.scores:
+        costs = (
+            f"on the samples that chose the networks, {some} % of the voxels were misplaced with "
+            f"so few voltages, {all_of_them} % with all."
+        )
+    if some != all_of_them or names[0] not in card.scores:
         warnings.warn(
             f"The networks know {settings.named(every)}, and {settings.named(sorted(subset))} "
-            f"{'is' if len(subset) == 1 else 'are'} there: on the samples that chose the networks, "
-            f"{some} % of the voxels were misplaced with so few voltages, {all_of_them} % with "
-            "all.",
+            f"{'is' if len(subset) == 1 else 'are'} there: {costs}",
             PorescopeWarning,
             stacklevel=3,
         )

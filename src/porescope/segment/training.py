@@ -28,12 +28,14 @@ from porescope.learn.weights import Card, save_weights
 from porescope.segment.model import (
     MOST_VOLTAGES,
     NAME,
+    OF_VALIDATION,
     Segmentation,
     Settings,
     load_segmentation,
 )
 from porescope.segment.networks import SliceNetwork, mean_logits
 from porescope.segment.parameters import SegmentationTraining
+from porescope.segment.probability import PIXEL_WITHIN
 from porescope.segment.windows import Batch, Example, Windows
 from porescope.stack import ROWS, Stack
 from porescope.tracking import Cancel, Progress, never_cancel, no_progress, track
@@ -41,6 +43,7 @@ from porescope.tracking import Cancel, Progress, never_cancel, no_progress, trac
 FILE = "segmentation.safetensors"
 VOTE_STEP = 0.1
 """Weights of votes are multiples of this."""
+OF_LEARNED = "of what was learned"
 MOST_PIXELS = 2_000_000
 """That ensembles are fitted to."""
 
@@ -160,6 +163,8 @@ def train_segmentation(
         scores[settings.score_name(group)] = found["validation_misplaced"]
     if not settings.joint:
         scores |= fit_ensembles(model, validation, parameters, cancel=cancel)
+    if not kept_back:
+        scores = {name.replace(OF_VALIDATION, OF_LEARNED): it for name, it in scores.items()}
     card = Card(
         network=NAME,
         summary="Tells solid from pore, voxel by voxel.",
@@ -201,14 +206,19 @@ def _settings(samples: Sequence[Sample], built: SegmentationTraining | Settings)
     if len(beams) > 1 or None in (first := next(iter(beams))):
         raise PorescopeError(
             "All samples need stacks of the same, known voltages; these have "
-            f"{' and '.join(map(str, sorted(beams, key=str)))} kV."
+            f"{' and '.join(sorted(map(_named, beams)))}."
         )
     if len(first) > MOST_VOLTAGES or len(set(first)) < len(first):
         raise PorescopeError(
             f"Samples have one stack for each of {MOST_VOLTAGES} voltages at most; these have "
-            f"{first} kV."
+            f"{_named(first)}."
         )
     pixels = sorted({sample.truth.spacing_nm[ROWS] for sample in samples})
+    if pixels[-1] > PIXEL_WITHIN * pixels[0]:
+        raise PorescopeError(
+            f"Networks know pixels of one size, and the samples have {pixels[0]:g} to "
+            f"{pixels[-1]:g} nm; take samples of one size."
+        )
     return Settings(
         architecture=built.architecture,
         beam_kv=first,
@@ -216,6 +226,10 @@ def _settings(samples: Sequence[Sample], built: SegmentationTraining | Settings)
         channels=built.channels,
         pixel_nm=pixels[len(pixels) // 2],
     )
+
+
+def _named(beams_kv: Sequence[float | None]) -> str:
+    return ", ".join("?" if beam_kv is None else f"{beam_kv:g}" for beam_kv in beams_kv) + " kV"
 
 
 def _windows(

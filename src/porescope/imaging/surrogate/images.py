@@ -128,6 +128,8 @@ def examples_in(folder: str | Path) -> list[Path]:
     PorescopeError
         If there is none.
     """
+    if not Path(folder).is_dir():
+        raise PorescopeError(f"There is no folder {folder} with examples to learn from.")
     found = sorted(Path(folder).glob(f"*{SUFFIX}"))
     if not found:
         raise PorescopeError(f"{folder} holds no examples ({SUFFIX}) to learn from.")

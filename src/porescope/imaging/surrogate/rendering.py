@@ -129,7 +129,7 @@ class Surrogate:
                 return each
         kilovolts = ", ".join(f"{each:g}" for each in known)
         raise PorescopeError(
-            f"These weights of the neural simulator know {kilovolts} kV, not {beam_kv} kV; take "
+            f"These weights of the neural simulator know {kilovolts} kV, not {beam_kv:g} kV; take "
             "one of these, use Monte Carlo, or train weights of your own."
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field
 
 from porescope.correct.interpolation.interpolate import Method as InterpolationMethod
-from porescope.errors import PorescopeError
+from porescope.errors import PorescopeError, PorescopeWarning
 from porescope.learn.parameters import WeightsOf
 from porescope.pipeline.simulation.parameters import (
     DetectorName,
@@ -74,6 +76,13 @@ def check(
     for beam_kv, residual in zip(found.beam_kv, found.residuals, strict=True):
         sparse = replace(residual, spacing_nm=(z_nm * parameters.every, y_nm, x_nm))
         workspace = workspace.with_map(f"{DISAGREEMENT} {beam_kv:g}kV", sparse)
+    if not math.isfinite(found.score):
+        warnings.warn(
+            "No slice could be checked: at every voltage the images look deeper than the labels "
+            "below any slice reach; take more slices, or images at lower voltages.",
+            PorescopeWarning,
+            stacklevel=2,
+        )
     scores = {**workspace.scores, "misfit": found.score}
     return replace(workspace, scores=scores).with_table(TABLE, found.rows())
 

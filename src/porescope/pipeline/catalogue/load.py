@@ -45,17 +45,21 @@ def load(
     images: list[Stack] = []
     for path in workspace.inputs:
         if is_voltage_folder(path):
+            if parameters.beam_kv is not None:
+                raise PorescopeError(
+                    f"{path} has a stack for each voltage, which their names or files tell; leave "
+                    "out beam_kv, or name one of the stacks."
+                )
             images += read_voltages(path, spacing_nm=parameters.spacing_nm)
         else:
             images.append(read_stack(path, parameters.spacing_nm, parameters.beam_kv))
     images.sort(key=lambda stack: stack.beam_kv or 0.0)
     if parameters.keep_kv:
         known = [stack.beam_kv for stack in images]
+        told = ", ".join("unknown" if kv is None else f"{kv:g}" for kv in known)
         for beam_kv in parameters.keep_kv:
             if beam_kv not in known:
-                raise PorescopeError(
-                    f"No stack has {beam_kv:g} kV; there are {', '.join(map(str, known))}."
-                )
+                raise PorescopeError(f"No stack has {beam_kv:g} kV; there are {told}.")
         images = [stack for stack in images if stack.beam_kv in parameters.keep_kv]
     truth = None
     if parameters.truth is not None:

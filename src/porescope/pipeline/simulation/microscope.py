@@ -21,7 +21,7 @@ from porescope.pipeline.simulation.exposure import Exposure
 from porescope.pipeline.simulation.fast import FAST, Fast
 from porescope.pipeline.simulation.neural import Neural
 from porescope.pipeline.simulation.parameters import SimulationParameters, parse_materials
-from porescope.pipeline.simulation.plan import planned, reach_nm
+from porescope.pipeline.simulation.plan import grid_of, planned, reach_nm
 from porescope.stack import COLUMNS, ROWS, SLICES, Stack
 from porescope.tracking import Cancel, never_cancel
 
@@ -67,21 +67,22 @@ class Microscope:
         made_of = list(materials.values())
         if self._detector.secondaries > 0:
             check_secondaries(made_of)
+        voxel_nm, _ = grid_of(sample, parameters)
+        self.labels = labels_of(sample, voxel_nm[0])
+        self._drawn: Fast | Neural | None = None  # in place of electrons
+        if parameters.surrogate == FAST:
+            self._drawn = Fast(self.labels, parameters, voxel_nm)
+        elif parameters.surrogate is not None:
+            self._drawn = Neural(sample, parameters, voxel_nm)
         self._reach_nm = [reach_nm(made_of, beam_kv) for beam_kv in parameters.beam_kv]
         self.plan = planned(sample, parameters, self._reach_nm)
         self.exposures = tuple(
             Exposure.of(parameters, made_of, self._detector, beam_kv)
             for beam_kv in parameters.beam_kv
         )
-        self.labels = labels_of(sample, self.plan.voxel_nm[0])
-        self._drawn: Fast | Neural | None = None  # in place of electrons
-        if parameters.surrogate == FAST:
-            self._drawn = Fast(self.labels, parameters, self.plan.voxel_nm)
-        elif parameters.surrogate is not None:
-            self._drawn = Neural(sample, parameters, self.plan.voxel_nm)
         self._below = Below(
             self.labels if isinstance(sample, Stack) else sample,
-            self.plan.voxel_nm,
+            voxel_nm,
             materials,
             max(self._reach_nm),
             self._detector.secondaries > 0,

@@ -12,7 +12,7 @@ from porescope.errors import PorescopeError
 from porescope.geometry import Primitives
 from porescope.imaging.detectors import Detector, as_detector
 from porescope.imaging.heightfield import HeightField, extract_heightfield
-from porescope.imaging.materials import Material
+from porescope.imaging.materials import Material, check_labels
 from porescope.imaging.montecarlo import FWHM_PER_DEVIATION
 from porescope.imaging.surrogate import Surrogate, load_surrogate, surrogate_names
 from porescope.pipeline.simulation.below import READY_VOXELS
@@ -56,8 +56,8 @@ class Neural:
         self._voxel_nm = voxel_nm
         self._pixel_nm = parameters.pixel_nm or voxel_nm[COLUMNS]
         self._probe_px = parameters.probe_nm / FWHM_PER_DEVIATION / self._pixel_nm
-        materials = parse_materials(parameters.materials)
-        self._surrogate = fitting_surrogate(parameters.surrogate, materials)
+        self._materials = parse_materials(parameters.materials)
+        self._surrogate = fitting_surrogate(parameters.surrogate, self._materials)
         self._detector = as_detector(parameters.detector).name
         signal_of(self._surrogate, as_detector(parameters.detector))
         for beam_kv in parameters.beam_kv:
@@ -98,6 +98,7 @@ class Neural:
         first = min(int(plane_z), sample.shape[SLICES] - 1)
         depth = max(DEEP_ENOUGH, READY_VOXELS // math.prod(sample.shape[1:]))
         labels = np.asarray(sample.data[first : first + depth])
+        check_labels(np.unique(labels[0]), self._materials)  # of all would be too slow to slide
         solid = labels if labels.dtype == bool else labels != 0
         return extract_heightfield(solid, plane_z - first, layers=layers, spacing_nm=voxel_nm)
 

@@ -101,7 +101,7 @@ def planned(
     sample: Stack | Primitives, parameters: SimulationParameters, reaches_nm: Sequence[float]
 ) -> Plan:
     """Return where the images lie, from the reach at each voltage and the parameters."""
-    voxel_nm, shape = _grid(sample, parameters)
+    voxel_nm, shape = grid_of(sample, parameters)
     pixel_nm = parameters.pixel_nm or voxel_nm[COLUMNS]
     depth_nm = shape[SLICES] * voxel_nm[SLICES]
     mean_nm = parameters.mean_nm
@@ -147,7 +147,7 @@ def planned(
     return Plan(slice_z_nm, mean_nm, first_nm, (y, x), (rows, columns), pixel_nm, voxel_nm, size_nm)
 
 
-def _grid(
+def grid_of(
     sample: Stack | Primitives, parameters: SimulationParameters
 ) -> tuple[tuple[float, float, float], tuple[int, int, int]]:
     """Return the voxel size of a sample, of primitives one unit, and how many there are."""
@@ -207,7 +207,7 @@ def _too_shallow(
     """Return what to say where not even the first slice has enough of the sample below it."""
     first_nm = parameters.first_nm
     begins = f"The sample is {depth_nm:g} nm deep, and "
-    ends = "take a deeper sample, or say how many slices there are to be all the same."
+    ends = "take a deeper sample, or give the number of slices, which is then kept to."
     if math.isinf(max(reaches_nm)):
         return PorescopeError(
             f"{begins}with vacuum in it the lower three quarters are left below the slices, but "

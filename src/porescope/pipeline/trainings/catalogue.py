@@ -40,8 +40,8 @@ def segmentation(
     chosen = len(inputs) - parameters.validation
     if chosen < 1:
         raise PorescopeError(
-            f"Of {len(inputs)} samples {parameters.validation} would choose the epoch and none be "
-            "left to learn from; name more samples."
+            f"Name more samples: of {len(inputs)}, {parameters.validation} would choose the epoch "
+            "and none be left to learn from."
         )
     samples = [read_sample(path) for path in inputs]
     return train_segmentation(
@@ -85,8 +85,8 @@ def interpolation(
 
 @training(
     "surrogate",
-    inputs="a folder with training and validation examples, as porescope.imaging.surrogate.images "
-    "describes them",
+    inputs="a folder with examples in training/ and validation/, heightfields with their images, "
+    "as docs/formats.md describes them and tools/simulate_surrogate_images.py makes them",
     file="surrogate.safetensors",
 )
 def surrogate(

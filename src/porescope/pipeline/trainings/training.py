@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,14 @@ from porescope.pipeline.provenance import on_disk
 from porescope.pipeline.run import Report, tell_nobody
 from porescope.pipeline.step import find, parse_parameters, summary_of
 from porescope.pipeline.trainings.watch import reached
+from porescope.pipeline.workspace import write_json
 from porescope.tracking import Cancel, Progress, never_cancel
 
 if TYPE_CHECKING:
     from porescope.learn.weights import Card
 
+MARK = "training.json"
+"""Says which training a folder is of."""
 LOOKS_S = 1.0
 """How often it is looked how far a training is."""
 
@@ -155,22 +159,25 @@ def run_training(
     Raises
     ------
     PorescopeError
-        If the folder holds finished weights, or it and an input lie in one another, or the inputs
-        make no sense.
+        If the folder holds finished weights or what is of no such training, or it and an input lie
+        in one another, or the inputs make no sense.
     """
     out = out.absolute()
     if (out / what.file).exists():
         raise PorescopeError(
             f"{out} holds finished weights, {what.file}; choose another folder for new ones."
         )
-    for path in map(on_disk, inputs):
-        here, there = out.resolve(), path.resolve()
+    places = [on_disk(path).resolve() for path in inputs]
+    for path, there in zip(inputs, places, strict=True):
+        here = out.resolve()
         if here == there or here in there.parents or there in here.parents:
             raise PorescopeError(
                 f"The folder {out} and the input {path} lie in one another; choose another folder."
             )
+        if places.count(there) > 1:
+            raise PorescopeError(f"{path} is named twice; name each input once.")
     made = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
+    _take(out, what.name)
 
     report("Getting ready", 0, 1)
     report = _with_epochs(report, out)
@@ -186,9 +193,36 @@ def run_training(
     return card
 
 
+def _take(folder: Path, training: str) -> None:
+    """Make a folder that of a training, or go on in one that is; refuse any other."""
+    mark = folder / MARK
+    if folder.exists() and not folder.is_dir():
+        raise PorescopeError(f"{folder} is a file; name a folder to train in.")
+    if not mark.exists():
+        names = [path.name for path in folder.iterdir()] if folder.exists() else []
+        if any(not name.startswith(".") and name != STOP for name in names):
+            raise PorescopeError(
+                f"{folder} holds files of other kinds than a training's; name a new folder."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(mark, {"training": training})
+    elif _marked(mark) != training:
+        raise PorescopeError(
+            f"{folder} holds another training than {training}; name a new folder, or train there "
+            "what was begun."
+        )
+
+
+def _marked(mark: Path) -> Any:
+    try:
+        return json.loads(mark.read_text(encoding="utf-8"))["training"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
 def remove_without_files(folder: Path) -> None:
     """Remove a folder of a training that came to nothing that could be gone on with."""
-    if not any(path.is_file() for path in folder.rglob("*")):
+    if not any(path.is_file() and path.name != MARK for path in folder.rglob("*")):
         remove(folder)
 
 
