@@ -221,6 +221,14 @@ def test_the_slice_at_the_slider_must_be_one(qtbot, viewer, segment):
     segment.form["method"].value = "otsu"
     segment.live.box.setChecked(True)
     wait_for(qtbot, segment.live.told, "slider stands outside 1kV")
+    segment.images.item(2).setCheckState(Qt.CheckState.Unchecked)  # of another shape
+    for _ in range(2):
+        viewer.dims.set_point(0, 20)
+        wait_for(qtbot, segment.live.told, "Slice 2:")
+        assert viewer.layers["preview labels"].visible
+        viewer.dims.set_point(0, 400)
+        wait_for(qtbot, segment.live.told, "slider stands outside 1kV")
+        assert "preview labels" not in viewer.layers
 
 
 def test_weights_are_chosen_by_name_or_as_a_file(segment, tmp_path, monkeypatch):

@@ -146,10 +146,12 @@ def test_it_follows_the_parameters_and_ends_with_its_layers(qtbot, viewer, panel
     qtbot.wait_until(lambda: not np.array_equal(preview.data, before), timeout=PATIENCE_MS)
     panel.form["charging_px"].value = "-4"
     say(qtbot, panel, "above 0")
+    assert preview not in viewer.layers, "it is of other parameters"
+    assert panel.live.box.isChecked()
     panel.form["charging_px"].value = ""
     say(qtbot, panel, "Slice 2:")
 
-    viewer.layers.remove(preview)
+    viewer.layers.remove("preview cleaned")
     assert not panel.live.box.isChecked()
     assert panel.live.told.text() == ""
     panel.live.box.setChecked(True)

@@ -138,7 +138,7 @@ class LivePreview(QWidget):
             layer, question = self._aim()
         except PorescopeError as error:
             self._question = None
-            self.told.say(error)
+            self._refuse(error)
             return
         self._question = question
         if not question.asks_as(before):
@@ -154,7 +154,12 @@ class LivePreview(QWidget):
 
     def _fail(self, error: PorescopeError) -> None:
         if not isinstance(error, Cancelled):
-            self.told.say(error)
+            self._refuse(error)
+
+    def _refuse(self, error: PorescopeError) -> None:
+        """Say why there is nothing to see; a slice as it was asked for before would deceive."""
+        self.told.say(error)
+        self._remove()
 
     def _show(self, layer: Layer, question: Any, answer: Answer) -> None:
         """Show the newest answer; an earlier one of a slider that moves on is out of place."""
