@@ -51,7 +51,7 @@ NAME_WITH_UNIT = re.compile(
 """A parameter as Python or the command line has it, standing free in a sentence."""
 BY_DEFAULT = re.compile(r"(?:^|[;,.] )([^;,.]+) by default")
 """What the description of a parameter says about leaving it empty."""
-NONE_SHIP = "none ship: train, or choose a file"
+NONE_SHIP = "none ship: train"
 LARGEST = 2**31 - 1
 Regions = tuple[Region, ...]
 
