@@ -51,7 +51,9 @@ def test_a_stack_without_labels_is_all_it_takes(make_napari_viewer, qtbot, tmp_p
 
     assert "tells no beam energy" in run()
     first["beam_kv"].value = "1"
-    assert "it can be chosen" in run()
+    said = run()
+    assert "it can be chosen" in said
+    assert "report.html beside it" in said
     told = [panel.scores.item(row, 0).text() for row in range(panel.scores.rowCount())]
     assert any("lineal path, before" in name for name in told)
     assert [losses.name for losses in read_losses(tmp_path / "out")] == ["1kV"]

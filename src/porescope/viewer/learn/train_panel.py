@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from porescope.errors import Cancelled, PorescopeError
 from porescope.learn.parameters import STOP
 from porescope.learn.weights import Card
+from porescope.pipeline.own_stack.verdict import REPORT
 from porescope.pipeline.run import Report
 from porescope.pipeline.trainings.training import Training, run_training, trainings
 from porescope.pipeline.trainings.watch import read_losses, read_pictures
@@ -185,7 +186,12 @@ class TrainPanel(Panel):
         path = out / training.file
         for panel in self.window().findChildren(Panel):
             panel.offer_weights(path)
-        self.runner.say(f"Wrote {path}; it can be chosen wherever such weights are used.")
+        told = f"Wrote {path}; it can be chosen wherever such weights are used."
+        if (out / REPORT).exists():
+            told += (
+                f" {REPORT} beside it tells what became of your stack, and which labels to trust."
+            )
+        self.runner.say(told)
 
 
 def _scroll_to(widget: QWidget) -> None:
