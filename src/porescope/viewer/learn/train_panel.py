@@ -189,7 +189,7 @@ class TrainPanel(Panel):
         told = f"Wrote {path}; it can be chosen wherever such weights are used."
         if (out / REPORT).exists():
             told += (
-                f" {REPORT} beside it tells what became of your stack, and which labels to trust."
+                f" {REPORT} beside it tells which labels of your stack to trust."
             )
         self.runner.say(told)
 
