@@ -188,9 +188,7 @@ class TrainPanel(Panel):
             panel.offer_weights(path)
         told = f"Wrote {path}; it can be chosen wherever such weights are used."
         if (out / REPORT).exists():
-            told += (
-                f" {REPORT} beside it tells which labels of your stack to trust."
-            )
+            told += f" {REPORT} beside it tells which labels of your stack to trust."
         self.runner.say(told)
 
 
