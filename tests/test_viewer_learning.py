@@ -279,8 +279,8 @@ def test_the_check_shows_a_map_and_the_worst_slice_first(qtbot, session):
     add(viewer, Stack(spoilt, SPACING, is_labels=True), "labels")
     for name, value in {"imaging": "montecarlo", "interpolation": "hold", "electrons": 8}.items():
         panel.form[name].value = value
-    assert "Made disagreement 1kV of labels from" in run(qtbot, panel)
-    shown = viewer.layers["disagreement 1kV of labels"]
+    assert "Made disagreement 1kV, labels from" in run(qtbot, panel)
+    shown = viewer.layers["disagreement 1kV, labels"]
     assert shown.visible
     assert [panel.images.item(row).text() for row in range(panel.images.count())] == ["1kV"]
     assert viewer.layers["1kV"].visible
@@ -324,10 +324,10 @@ def test_disagreements_are_named_by_their_labels_and_seen_one_at_a_time(qtbot, s
     run(qtbot, panel)
     seen = {layer.name: layer.visible for layer in viewer.layers if "disag" in layer.name}
     assert seen == {
-        "disagreement 1kV of labels forest": False,
-        "disagreement 2kV of labels forest": False,
-        "disagreement 1kV of labels otsu": True,
-        "disagreement 2kV of labels otsu": False,
+        "disagreement 1kV, forest": False,
+        "disagreement 2kV, forest": False,
+        "disagreement 1kV, otsu": True,
+        "disagreement 2kV, otsu": False,
     }
 
 

@@ -37,8 +37,8 @@ class CheckPanel(StepPanel):
 
     def _show(self, made: Workspace, layers: list[Layer], used: list[Layer]) -> Iterator[None]:
         *_, judged = used
-        for layer in layers:
-            layer.name = f"{layer.name} of {judged.name}"
+        for layer in layers:  # short, as the list of layers is narrow
+            layer.name = f"{layer.name}, {judged.name.removeprefix('labels ')}"
         yield from super()._show(made, layers, used)
         for layer in layers[:1]:
             layer.visible = layer.name.startswith(DISAGREEMENT)
