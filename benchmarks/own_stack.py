@@ -22,6 +22,7 @@ from porescope.imaging.noise import curtains
 from porescope.io import read_stack, write_stack
 from porescope.measure import scores
 from porescope.pipeline.own_stack import OwnStackTraining, train_on_own_stack
+from porescope.pipeline.own_stack.loop import FILE
 from porescope.pipeline.run import Report
 from porescope.pipeline.simulation import simulate_stack
 
@@ -44,7 +45,6 @@ HIDDEN = {
 }
 """What is looked at by name: its title, voltages, and the case whose networks it begins with."""
 REAL = "real"
-WEIGHTS = "segmentation.safetensors"
 
 
 def hidden_stack(folder: Path, beams_kv: Sequence[float], seed: int = 1) -> Path:
@@ -84,7 +84,7 @@ def hidden_stack(folder: Path, beams_kv: Sequence[float], seed: int = 1) -> Path
 
 def loop(stack: Path, out: Path, parameters: OwnStackTraining) -> list[str]:
     """Run the loop, or take what it left, and return the rows of a table."""
-    if not (out / WEIGHTS).exists():
+    if not (out / FILE).exists():
         start = time.process_time()
         train_on_own_stack(stack, out, parameters, report=_teller())
         print(f"{(time.process_time() - start) / 60:.1f} minutes of processor")
@@ -163,7 +163,7 @@ def main() -> None:
         if asked.only in (None, name):
             stack, out = asked.work / (before or name), asked.work / f"{name}-loop"
             truth = hidden_stack(stack, beams_kv)
-            begin = {"start": str(asked.work / f"{before}-loop" / WEIGHTS)} if before else {}
+            begin = {"start": str(asked.work / f"{before}-loop" / FILE)} if before else {}
             rows = loop(stack, out, OwnStackTraining(**begin))
             lines += ["", f"## {title}", *rows, against_truth(out, truth), "", told_of(out)]
     if asked.only in (None, REAL) and SECTION.exists():

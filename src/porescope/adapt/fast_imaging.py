@@ -315,7 +315,7 @@ def _numbered(plane: NDArray[Any], materials: Mapping[int, str | Material]) -> N
     else:
         numbers = np.searchsorted(known, plane).clip(max=len(known) - 1)
         unknown = plane[known[numbers] != plane]
-    check_labels(np.unique(unknown), materials)
+    check_labels(unknown, materials)
     return numbers
 
 

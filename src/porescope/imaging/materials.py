@@ -1,10 +1,13 @@
 """What a sample is made of, as electrons meet it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from porescope.errors import PorescopeError
 
@@ -109,13 +112,13 @@ def _atoms(name: str, formula: str) -> dict[str, float]:
     return atoms
 
 
-def check_labels(present: Iterable[Any], materials: Mapping[int, Any]) -> None:
+def check_labels(labels: NDArray[Any], materials: Mapping[int, Any]) -> None:
     """Refuse labels that have no material.
 
     Parameters
     ----------
-    present : iterable of numbers
-        That occur in a sample.
+    labels : array
+        Of a sample, or of a part of it.
     materials : mapping
         By label.
 
@@ -124,8 +127,9 @@ def check_labels(present: Iterable[Any], materials: Mapping[int, Any]) -> None:
     PorescopeError
         Naming some of them.
     """
-    unknown = [f"{label:g}" for label in present if label not in materials]
-    if unknown:
+    known = np.isin(labels, list(materials))
+    if not known.all():
+        unknown = [f"{float(label):g}" for label in np.unique(labels[~known])]
         named = ", ".join(unknown[:5]) + (" ..." if len(unknown) > 5 else "")
         raise PorescopeError(
             f"The sample has labels without a material: {named}. Name one for each, or segment it "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OUTLINE = "#ffb000"
-GAINED, LOST = "#ffb000", "#4aa3ff"
+GAINED, LOST = OUTLINE, "#4aa3ff"
 """Solid that there was not before, and solid that is no more."""
 
 
@@ -57,12 +57,12 @@ def cuts(labels: Stack) -> Figure:
     """Draw cuts through the middle of labels along each axis."""
     figure, axes = new_figure(3, height=3.6)
     z, y, x = (size // 2 for size in labels.shape)
-    cuts = [
+    planes = [
         (labels.data[z], (ROWS, COLUMNS), "y", "x"),
         (labels.data[:, y], (SLICES, COLUMNS), "z", "x"),
         (labels.data[:, :, x], (SLICES, ROWS), "z", "y"),
     ]
-    for ax, (plane, (down, across), down_name, across_name) in zip(axes, cuts, strict=True):
+    for ax, (plane, (down, across), down_name, across_name) in zip(axes, planes, strict=True):
         solid = np.asarray(plane) > 0
         ax.imshow(solid, cmap="gray", vmin=0, vmax=1, extent=_extent(labels, down, across))
         ax.set_title(f"{across_name}{down_name}")

@@ -186,16 +186,18 @@ def _warn(stacks: Sequence[Stack], settings: Settings, card: Card, subset: Subse
     every = range(len(settings.beam_kv))
     names = [settings.score_name(sorted(each)) for each in (subset, every)]
     some, all_of_them = (f"{card.scores.get(name, math.nan):.2g}" for name in names)
-    costs = "what that costs was not measured."
-    if names[0] in card.scores:
+    if names[0] not in card.scores:
+        costs = "what that costs was not measured."
+    elif some == all_of_them:
+        return
+    else:
         costs = (
             f"on the samples that chose the networks, {some} % of the voxels were misplaced with "
             f"so few voltages, {all_of_them} % with all."
         )
-    if some != all_of_them or names[0] not in card.scores:
-        warnings.warn(
-            f"The networks know {settings.named(every)}, and {settings.named(sorted(subset))} "
-            f"{'is' if len(subset) == 1 else 'are'} there: {costs}",
-            PorescopeWarning,
-            stacklevel=3,
-        )
+    warnings.warn(
+        f"The networks know {settings.named(every)}, and {settings.named(sorted(subset))} "
+        f"{'is' if len(subset) == 1 else 'are'} there: {costs}",
+        PorescopeWarning,
+        stacklevel=3,
+    )

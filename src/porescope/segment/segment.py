@@ -170,15 +170,16 @@ def predictor(
     return Predictor(stacks, weights, fusion, device=device, cancel=cancel)
 
 
+def ships(name: str, method: str) -> bool:
+    """Return whether weights of that name ship for a method."""
+    return shipped(f"{KIND}-{name}{f'-{method}' if method in OWN_WEIGHTS else ''}").exists()
+
+
 def _own_weights(method: str, name: str) -> str:
     """Return the name under which weights for a method lie beside those of late fusion."""
     own = f"{name}-{method}"
-    if not shipped(f"{KIND}-{own}").exists():
-        there = [
-            other
-            for other in BY_NETWORKS
-            if shipped(f"{KIND}-{name}{f'-{other}' if other in OWN_WEIGHTS else ''}").exists()
-        ]
+    if not ships(name, method):
+        there = [other for other in BY_NETWORKS if ships(name, other)]
         raise PorescopeError(
             f"No weights {name!r} for {method} ship with Porescope"
             + (f", but for {', '.join(there)}" if there else "")

@@ -98,7 +98,7 @@ class Neural:
         first = min(int(plane_z), sample.shape[SLICES] - 1)
         depth = max(DEEP_ENOUGH, READY_VOXELS // math.prod(sample.shape[1:]))
         labels = np.asarray(sample.data[first : first + depth])
-        check_labels(np.unique(labels[0]), self._materials)  # of all would be too slow to slide
+        check_labels(labels[0], self._materials)  # of all would be too slow to slide
         solid = labels if labels.dtype == bool else labels != 0
         return extract_heightfield(solid, plane_z - first, layers=layers, spacing_nm=voxel_nm)
 

@@ -167,9 +167,8 @@ def run_training(
         raise PorescopeError(
             f"{out} holds finished weights, {what.file}; choose another folder for new ones."
         )
-    places = [on_disk(path).resolve() for path in inputs]
+    here, places = out.resolve(), [on_disk(path).resolve() for path in inputs]
     for path, there in zip(inputs, places, strict=True):
-        here = out.resolve()
         if here == there or here in there.parents or there in here.parents:
             raise PorescopeError(
                 f"The folder {out} and the input {path} lie in one another; choose another folder."

@@ -12,10 +12,10 @@ from napari.layers import Labels, Layer
 from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QWidget
 
 from porescope.errors import PorescopeError
-from porescope.learn.weights import shipped, shipped_names
+from porescope.learn.weights import shipped_names
 from porescope.pipeline.catalogue.segment import MATTERS, SCRIBBLES, SegmentParameters
 from porescope.pipeline.step import Parameters
-from porescope.segment.segment import BY_NETWORKS, KIND, OWN_WEIGHTS
+from porescope.segment.segment import BY_NETWORKS, KIND, ships
 from porescope.viewer.annotate.annotation_layers import BRUSH_PX, PORE, SOLID, new_scribbles
 from porescope.viewer.choices import layer_named, offer
 from porescope.viewer.layers import CHANNEL, KEY, SOLID_COLOUR, from_layer, phase_colours
@@ -116,7 +116,8 @@ class SegmentPanel(StepPanel):
         used = {name for name, methods in MATTERS.items() if self._method in methods}
         self.form.show_only({"method", *used} - {SCRIBBLES})
         self.scribbled.setVisible(SCRIBBLES in used)
-        self.form.offer_only("weights", _shipped_for(self._method))
+        fitting = [name for name in shipped_names(KIND) if ships(name, self._method)]
+        self.form.offer_only("weights", fitting)
 
     def _scribbles(self) -> Layer | None:
         return layer_named(self.viewer, self.scribbles.currentText())
@@ -182,14 +183,6 @@ class SegmentPanel(StepPanel):
         layers, scribbles = self.viewer.layers, self._scribbles()
         if scribbles is not None:
             layers.move(layers.index(shown), layers.index(scribbles))
-
-
-def _shipped_for(method: str) -> list[str]:
-    """Return the names of the weights that ship for a method."""
-    names = shipped_names(KIND)
-    if method not in OWN_WEIGHTS:
-        return names
-    return [name for name in names if shipped(f"{KIND}-{name}-{method}").exists()]
 
 
 def _lies_still(layer: Layer) -> bool:
